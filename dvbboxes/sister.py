@@ -1,0 +1,46 @@
+"""Hands that know the sister tool are understood: one table of argument rewrites (DESIGN: the command line). Pure.
+
+dvbbox has ``program DAY``, ``media NAME``, ``listing FILE``; here a noun is followed by a verb. A rewrite is tried only
+when the word after the noun is no verb of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from dvbboxes.days import looks_like_day
+
+
+def _program(words: Sequence[str]) -> str | None:
+    return "show" if any(looks_like_day(word) for word in words) else None
+
+
+#: noun -> the verb that its sister form means, seen from the words after the noun; None: it is no sister form.
+FORMS: Mapping[str, Callable[[Sequence[str]], str | None]] = {"program": _program}
+
+
+#: Options before the noun that take a value: it is no noun, whatever it is.
+_VALUED = ("-c", "--config")
+
+
+def noun_position(arguments: Sequence[str], nouns: Collection[str]) -> int | None:
+    """Return where the noun stands in ``arguments`` (what follows the program's name); None if there is none."""
+    for position, word in enumerate(arguments):
+        if word in nouns and (position == 0 or arguments[position - 1] not in _VALUED):
+            return position
+    return None
+
+
+def rewrite(arguments: Sequence[str], verbs: Mapping[str, Collection[str]]) -> list[str]:
+    """Return ``arguments`` (what follows the program's name) with a sister form written as ours.
+
+    ``verbs`` maps each noun to its verbs. What is no sister form comes back as it was.
+    """
+    position = noun_position(arguments, verbs)
+    if position is None or arguments[position] not in FORMS:
+        return list(arguments)
+    noun, rest = arguments[position], arguments[position + 1 :]
+    if not rest or rest[0] in verbs[noun] or rest[0] in ("-h", "--help"):
+        return list(arguments)
+    verb = FORMS[noun](rest)
+    return [*arguments[: position + 1], *([verb] if verb else []), *rest]

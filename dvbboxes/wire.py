@@ -1,0 +1,198 @@
+"""Redis keys, members and values <-> model (SPEC 2). Pure: bytes in, values out, nothing is executed or believed.
+
+What cannot be understood becomes a sentence in ``Schedule.corrupt`` or a ``Duration`` of kind CORRUPT; it never
+raises and never hides the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TypeAlias
+
+from dvbboxes.model import Duration, DurationKind, Schedule, Slot
+
+#: db 0 holds programs, db 1 the files' durations.
+PROGRAMS, MEDIA = 0, 1
+
+Arg: TypeAlias = str | bytes | int | float
+Command: TypeAlias = tuple[int, tuple[Arg, ...]]
+
+_DAY = re.compile(r"[0-9]{8}\Z")
+_PROGRAM_KEY = re.compile(rb"([0-9]{8}):([^:]+)\Z")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?\Z")
+_NAME = re.compile(r"[0-9a-z_]+\Z")
+_GLOB = re.compile(r"([*?\[\]\\^-])")
+#: A start further than this from its day is no start of that day (the longest listing is 31 days).
+_DRIFT = timedelta(days=32).total_seconds()
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """Commands for one round trip, each with the database it is meant for: ``((db, (name, *args)), ...)``.
+
+    Compared by identity: build one and give it to every instance, and it is packed once.
+    """
+
+    commands: tuple[Command, ...]
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def day_text(day: date) -> str:
+    """Return the ``ddmmyyyy`` of a day, as keys have it."""
+    return f"{day.day:02d}{day.month:02d}{day.year:04d}"
+
+
+def parse_day_text(text: str) -> date | None:
+    """Return the date that ``ddmmyyyy`` means; None unless it is eight ASCII digits and a real date."""
+    if not _DAY.match(text):
+        return None
+    try:
+        return date(int(text[4:]), int(text[2:4]), int(text[:2]))
+    except ValueError:
+        return None
+
+
+def program_key(day: date, service_id: str) -> str:
+    """Return the db 0 key of one channel's day, ``15062017:85``."""
+    return f"{day_text(day)}:{service_id}"
+
+
+def parse_program_key(key: bytes) -> tuple[date, str] | None:
+    """Return (day, service id) of a db 0 key, None for a key that is no program's."""
+    found = _PROGRAM_KEY.match(key)
+    if not found:
+        return None
+    day = parse_day_text(found.group(1).decode("ascii"))
+    return None if day is None else (day, text(found.group(2)))
+
+
+def is_media_name(name: str) -> bool:
+    """Return whether ``name`` (without ``.ts``) follows the rule ``[0-9a-z_]+``."""
+    return bool(_NAME.match(name))
+
+
+def media_file(name: str) -> str:
+    """Return the file name for a media name: ``.ts`` is appended if absent."""
+    return name if name.endswith(".ts") else f"{name}.ts"
+
+
+def stem(media: str) -> str:
+    """Return a file's name without its ``.ts``."""
+    return media.removesuffix(".ts")
+
+
+def member(slot: Slot) -> str:
+    """Return the sorted-set member of a slot, ``/path/name.ts:index``, byte for byte as it was read."""
+    return f"{slot.path}{slot.media}:{slot.index}"
+
+
+def encode(value: str) -> bytes:
+    """Return the bytes of a decoded member or key; what was no UTF-8 comes back as it was."""
+    return value.encode("utf-8", "surrogateescape")
+
+
+def text(value: bytes) -> str:
+    """Return bytes as text, losing nothing: :func:`encode` gives the same bytes back."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def escape_glob(literal: str) -> str:
+    """Return a Redis glob that matches ``literal`` and nothing else."""
+    return _GLOB.sub(r"\\\1", literal)
+
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+
+def program_request(keys: Iterable[tuple[date, str]]) -> Request:
+    """Return the request for whole programs, one reply per (day, service id): members with scores, by score."""
+    return Request(tuple((PROGRAMS, ("ZRANGE", program_key(day, sid), 0, -1, "WITHSCORES")) for day, sid in keys))
+
+
+def decode_program(day: date, service_id: str, reply: object) -> Schedule:
+    """Return the program in a ``ZRANGE ... WITHSCORES`` reply, ordered by index (SPEC 2).
+
+    Whatever in it is no entry (no index, a score that is no date near the day, a key of another type) is described
+    in ``corrupt``.
+    """
+    if not isinstance(reply, list):
+        return Schedule(day, service_id, (), (f"{program_key(day, service_id)} is no program: {shown(reply)}",))
+    noon = _noon(day)
+    slots: list[Slot] = []
+    corrupt: list[str] = []
+    for raw, score in zip(reply[::2], reply[1::2], strict=False):
+        slot = _slot(raw, score, noon)
+        if isinstance(slot, Slot):
+            slots.append(slot)
+        else:
+            corrupt.append(slot)
+    slots.sort(key=lambda slot: (slot.index, slot.start))
+    return Schedule(day, service_id, tuple(slots), tuple(corrupt))
+
+
+def _slot(raw: object, score: object, noon: float) -> Slot | str:
+    if not isinstance(raw, bytes) or not isinstance(score, bytes):
+        return f"entry {shown(raw)} is no member with a score"
+    name, _, index = raw.rpartition(b":")
+    folder, slash, media = name.rpartition(b"/")
+    if not (index.isdigit() and len(index) < 10 and media):
+        return f"entry {shown(raw)} has no index"
+    try:
+        start = float(score)
+    except ValueError:
+        start = math.nan
+    if not abs(start - noon) < _DRIFT:  # false for nan too
+        return f"entry {shown(raw)} starts at {shown(score)}, which is no time of that day"
+    if str(int(index)).encode() != index:
+        return f"entry {shown(raw)} has an index that is not written as a number"
+    return Slot(int(index), text(media), text(folder + slash), start)
+
+
+def _noon(day: date) -> float:
+    """Return noon UTC of a day: the middle of what its starts can be in any zone."""
+    return (day - date(1970, 1, 1)).days * 86400.0 + 43200.0
+
+
+def shown(value: object) -> str:
+    """Return a value from outside as one short printable line."""
+    line = ascii(value.decode("utf-8", "replace")) if isinstance(value, bytes) else ascii(str(value))
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+
+
+# --- media ----------------------------------------------------------------------------------------------------------
+
+ABSENT = Duration(DurationKind.ABSENT)
+
+
+def duration_request(media: Sequence[str]) -> Request:
+    """Return the request for the durations of files (names with ``.ts``): one reply, a list in the same order."""
+    return Request(((MEDIA, ("MGET", *(encode(name) for name in media))),))
+
+
+def decode_duration(value: object) -> Duration:
+    """Return what a db 1 value says: a finite number >= 0 is a duration in seconds, 3.14 dvbbox's sentinel."""
+    if value is None:
+        return ABSENT
+    if not isinstance(value, bytes):
+        return Duration(DurationKind.CORRUPT, None, shown(value))
+    raw = value.decode("utf-8", "replace")
+    seconds = float(raw) if _NUMBER.match(raw) and len(raw) < 40 else math.inf
+    if not math.isfinite(seconds):
+        return Duration(DurationKind.CORRUPT, None, shown(value))
+    if seconds == 3.14:
+        return Duration(DurationKind.UNMEASURED, None, raw)
+    return Duration(DurationKind.MEASURED, seconds, raw)
+
+
+def decode_durations(reply: object, count: int) -> tuple[Duration, ...]:
+    """Return the durations in an ``MGET`` reply of ``count`` names; a reply of another shape is CORRUPT throughout."""
+    if not isinstance(reply, list) or len(reply) != count:
+        return (Duration(DurationKind.CORRUPT, None, shown(reply)),) * count
+    return tuple(decode_duration(value) for value in reply)
