@@ -1,0 +1,475 @@
+"""Scatter to all instances, one absolute deadline, gather: the heart.
+
+A question to one instance is a :data:`Talk`, a generator that yields what to send and is resumed with the replies::
+
+    def talk(instance):
+        replies = yield request                 # one round trip
+        yield RENDEZVOUS                        # until all others are here too, or late
+        replies = yield another_request
+        return value
+
+All talks run side by side in one thread over one poll; every failure of an instance becomes a value in its answer
+(SPEC 8.2, 8.3). What a replica's data are worth travels in the same round trip as the first request.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from dvbboxes.model import Answer, Endpoint, Failure, FailureKind, Freshness, Gathered, Instance, State
+from dvbboxes.store import NOT_REDIS, Link, ReplyError, Unanswered
+from dvbboxes.wire import Request
+
+T = TypeVar("T")
+
+
+class Rendezvous(Enum):
+    """The type of :data:`RENDEZVOUS`."""
+
+    RENDEZVOUS = "rendezvous"
+
+
+#: Yielded by a talk: go on when every other one is here as well, or has said nothing for :data:`QUIET` seconds.
+RENDEZVOUS = Rendezvous.RENDEZVOUS
+QUIET = 0.05
+
+Talk: TypeAlias = Generator[Request | Rendezvous, list[Any], T]
+
+#: Asked of every replica in front of the first request of a talk: link, age, and whether anything is there at all.
+HEAD = Request(((0, ("INFO", "replication")), (0, ("INFO", "keyspace"))))
+#: Errors that speak of the server; all others (WRONGTYPE, ...) speak of one command and are its talk's business.
+_INSTANCE_ERRORS = frozenset({"LOADING", "BUSY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"})
+#: A connection on this machine is made at once or not at all; a longer wait would be everybody's.
+_LOCAL_CONNECT = 0.05
+
+
+class Side(Enum):
+    """Which Redis of an instance is asked: reading goes to the replica, writing to the master."""
+
+    REPLICA = "replica"
+    MASTER = "master"
+
+    def endpoint(self, instance: Instance) -> Endpoint:
+        """Return where that Redis listens."""
+        return instance.replica if self is Side.REPLICA else instance.master
+
+    def hint(self, instance: Instance) -> str:
+        """Return the question to ask where that Redis refuses connections."""
+        unit = f"redis-server@{instance.fqdn}" if self is Side.REPLICA else f"redis-server on {instance.fqdn}"
+        return f" (is {unit} running?)"
+
+
+class TalkWith(Protocol[T]):  # type: ignore[misc]  # T is only returned, which is what a protocol of one call needs
+    """Makes the talk with one instance."""
+
+    def __call__(self, instance: Instance) -> Talk[T]:
+        """Return a fresh generator for this instance."""
+
+
+# --- freshness ------------------------------------------------------------------------------------------------------
+
+_UNKNOWN = Freshness(State.UNAVAILABLE)
+
+
+def info_fields(reply: object) -> dict[str, str]:
+    """Return the ``name:value`` lines of an INFO reply; nothing for what is none."""
+    lines = reply.decode("utf-8", "replace").splitlines() if isinstance(reply, bytes) else []
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def assess(replication: object, keyspace: object) -> tuple[Freshness, Failure | None]:
+    """Return what a replica's data are worth from its INFO replies, and why it gives no answer (DESIGN: states).
+
+    Ages are seconds since the link last carried something, good to the master's ping period of 10 s.
+    """
+    for reply in (replication, keyspace):
+        if isinstance(reply, ReplyError):
+            return _worthless(reply.failure())
+        if not isinstance(reply, bytes) or not reply.lstrip().startswith(b"#"):
+            return _worthless(Failure(FailureKind.NOT_REDIS, NOT_REDIS))
+    fields, keys = info_fields(replication), info_fields(keyspace)
+    empty = "db0" not in keys and "db1" not in keys
+    if fields.get("role") != "slave":
+        return _unlinked(empty, Freshness(State.STALE, None, "follows no master (it is a master itself)", "none"))
+    if fields.get("master_link_status") != "up":
+        age = _seconds(fields.get("master_link_down_since_seconds"))
+        return _unlinked(empty, Freshness(State.STALE, age, "the link to its master is down", "down"))
+    age = _seconds(fields.get("master_last_io_seconds_ago"))
+    if empty:
+        said = "is linked to its master but holds nothing at all: was the master wiped?"
+        return Freshness(State.SUSPECT, age, said, "up"), Failure(FailureKind.EMPTY, said)
+    return Freshness(State.CURRENT, age, "", "up"), None
+
+
+def _unlinked(empty: bool, stale: Freshness) -> tuple[Freshness, Failure | None]:
+    if not empty:
+        return stale, None
+    said = f"has never been in sync: it holds nothing and {stale.reason}"
+    return Freshness(State.UNAVAILABLE, None, said, stale.link), Failure(FailureKind.NEVER_SYNCED, said)
+
+
+def _worthless(failure: Failure) -> tuple[Freshness, Failure]:
+    return Freshness(State.UNAVAILABLE, None, failure.message), failure
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if seconds >= 0 else None  # -1: not known
+
+
+# --- one instance's part in a gather --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class _Turn(Generic[T]):
+    """One instance on its way through a gather."""
+
+    instance: Instance
+    link: Link
+    talk: Talk[T]
+    pending: Request | None = None
+    head: bool = False
+    kept: bool = False  # the connection is from an earlier gather: its peer may have gone since
+    value: T | None = None
+    error: Failure | None = None
+    freshness: Freshness = _UNKNOWN
+    elapsed: float = 0.0
+
+
+class Fleet:
+    """Asks many instances at once. Connections are kept between gathers and closed by :meth:`close`.
+
+    One fleet belongs to one thread. ``max_age`` (seconds): older data, or data of unknown age, is no answer.
+    """
+
+    def __init__(self, side: Side = Side.REPLICA, *, max_age: float | None = None) -> None:
+        self._side = side
+        self._max_age = max_age
+        self._links: dict[str, Link] = {}
+
+    def __enter__(self) -> Fleet:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close every connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for link in self._links.values():
+            link.close()
+        self._links.clear()
+
+    def ask(self, instances: Sequence[Instance], request: Request, deadline: float) -> Gathered[list[Any]]:
+        """Return every instance's replies to one request, within ``deadline`` seconds for all of them together."""
+
+        def talk(instance: Instance) -> Talk[list[Any]]:
+            return (yield request)
+
+        return self.gather(instances, talk, deadline)
+
+    def gather(self, instances: Sequence[Instance], talk: TalkWith[T], deadline: float) -> Gathered[T]:
+        """Return every instance's answer to ``talk``, in the order given, within ``deadline`` seconds for all.
+
+        Raises nothing for an instance that fails: its answer carries the failure.
+        """
+        return _Gather(self._side, self._max_age, self._links, instances, talk, deadline).run()
+
+
+class _Gather(Generic[T]):
+    """One gather in progress."""
+
+    def __init__(
+        self,
+        side: Side,
+        max_age: float | None,
+        links: dict[str, Link],
+        instances: Sequence[Instance],
+        talk: TalkWith[T],
+        deadline: float,
+    ) -> None:
+        self._side, self._max_age, self._links = side, max_age, links
+        self._start = time.monotonic()
+        self._deadline = deadline
+        self._end = self._start + deadline
+        self._progress = self._start
+        self._poll = select.poll()
+        self._turns = [self._turn(instance, talk) for instance in instances]
+        self._active: dict[int, _Turn[T]] = {}
+        self._paused: list[_Turn[T]] = []
+        self._connector: _Connector[T] | None = None
+
+    def _turn(self, instance: Instance, talk: TalkWith[T]) -> _Turn[T]:
+        link = self._links.get(instance.fqdn)
+        kept = link is not None and link.connected
+        if link is None or not kept:
+            link = self._links[instance.fqdn] = Link(self._side.endpoint(instance))
+        return _Turn(instance, link, talk(instance), kept=kept)
+
+    def run(self) -> Gathered[T]:
+        for turn in self._turns:
+            self._begin(turn)
+        while self._busy():
+            self._step()
+        if self._connector:
+            self._connector.close()
+        return Gathered(tuple(self._answer(turn) for turn in self._turns), time.monotonic() - self._start)
+
+    def _busy(self) -> bool:
+        return bool(self._active or self._paused or (self._connector and self._connector.under_way))
+
+    def _answer(self, turn: _Turn[T]) -> Answer[T]:
+        error = None
+        if turn.error is not None:
+            where = f"{self._side.value} {self._side.endpoint(turn.instance)}"
+            hint = self._side.hint(turn.instance) if turn.error.kind is FailureKind.REFUSED else ""
+            error = Failure(turn.error.kind, f"{where} {turn.error.message}{hint}")
+        return Answer(turn.instance, turn.value, error, turn.elapsed, turn.freshness)
+
+    # -- beginning
+
+    def _begin(self, turn: _Turn[T]) -> None:
+        if turn.link.connected:
+            self._talk_first(turn)
+            return
+        endpoint = turn.link.endpoint
+        if _is_local(endpoint):
+            try:
+                turn.link.connect(max(0.001, min(_LOCAL_CONNECT, self._end - time.monotonic())))
+            except Unanswered as failed:
+                if failed.failure.kind is not FailureKind.TIMEOUT:
+                    self._fail(turn, failed.failure)
+                    return
+            else:
+                self._talk_first(turn)
+                return
+        self._connect_aside(turn)
+
+    def _connect_aside(self, turn: _Turn[T]) -> None:
+        if self._connector is None:
+            self._connector = _Connector()
+            self._poll.register(self._connector.fileno(), select.POLLIN)
+        self._connector.start(turn, self._end - time.monotonic())
+
+    def _talk_first(self, turn: _Turn[T]) -> None:
+        turn.head = self._side is Side.REPLICA
+        if not turn.head:
+            turn.freshness = Freshness(State.CURRENT, 0.0)
+        if turn.pending is None:
+            self._resume(turn, None)
+        else:
+            self._send(turn, turn.pending)
+
+    # -- the loop
+
+    def _step(self) -> None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            self._give_up()
+            return
+        quiet = self._progress + QUIET - time.monotonic()
+        ready = self._poll.poll(max(1.0, (min(left, quiet) if self._paused else left) * 1000))
+        for fd, _ in ready:
+            if self._connector and fd == self._connector.fileno():
+                self._connected()
+            elif fd in self._active:
+                self._read(fd, self._active[fd])
+        # Progress is an answer, not a byte: a peer that drips must not hold those who wait for it.
+        late = time.monotonic() - self._progress >= QUIET
+        if self._paused and (late or not (self._active or (self._connector and self._connector.under_way))):
+            paused, self._paused = self._paused, []
+            for turn in paused:
+                self._resume(turn, [])
+
+    def _connected(self) -> None:
+        assert self._connector is not None  # noqa: S101  # its descriptor is polled only while it exists
+        for turn, failure in self._connector.finished():
+            if failure is None:
+                self._talk_first(turn)
+            else:
+                self._fail(turn, failure)
+
+    def _read(self, fd: int, turn: _Turn[T]) -> None:
+        try:
+            complete = turn.link.ready()
+        except Unanswered as failed:
+            self._rest(fd)
+            self._broken(turn, failed.failure)
+            return
+        if not complete:
+            self._poll.modify(fd, turn.link.events)
+            return
+        self._rest(fd)
+        self._progress = time.monotonic()
+        turn.kept = False
+        try:
+            replies = turn.link.take()
+        except Unanswered as failed:
+            self._fail(turn, failed.failure)
+            return
+        if failure := _instance_failure(replies):
+            self._fail(turn, failure)
+        elif turn.head:
+            self._judge(turn, replies)
+        else:
+            self._resume(turn, replies)
+
+    def _rest(self, fd: int) -> None:
+        self._poll.unregister(fd)
+        del self._active[fd]
+
+    def _judge(self, turn: _Turn[T], replies: list[Any]) -> None:
+        turn.head = False
+        turn.freshness, failure = assess(replies[0], replies[1])
+        worth = turn.freshness
+        if failure is not None:
+            self._fail(turn, failure)
+            return
+        if self._max_age is not None and (worth.age is None or worth.age > self._max_age):
+            age = "of unknown age" if worth.age is None else f"{worth.age:.0f} s old"
+            said = f"has data {age}; at most {self._max_age:g} s are allowed"
+            self._fail(turn, Failure(FailureKind.TOO_OLD, said))
+            return
+        self._resume(turn, replies[2:])
+
+    def _resume(self, turn: _Turn[T], replies: list[Any] | None) -> None:
+        try:
+            wish = next(turn.talk) if replies is None else turn.talk.send(replies)
+        except StopIteration as finished:
+            turn.value = finished.value
+            turn.elapsed = time.monotonic() - self._start
+            return
+        if isinstance(wish, Rendezvous):
+            self._paused.append(turn)
+            return
+        self._send(turn, wish)
+
+    def _send(self, turn: _Turn[T], request: Request) -> None:
+        turn.pending = request
+        try:
+            turn.link.send(*((HEAD, request) if turn.head else (request,)))
+        except Unanswered as failed:
+            self._broken(turn, failed.failure)
+            return
+        fd = turn.link.fileno()
+        self._active[fd] = turn
+        self._poll.register(fd, turn.link.events)
+
+    # -- ending
+
+    def _broken(self, turn: _Turn[T], failure: Failure) -> None:
+        """A connection broke: one that was kept from before is made once anew, its first request sent again."""
+        if not turn.kept:
+            self._fail(turn, failure)
+            return
+        turn.kept = False
+        turn.link = self._links[turn.instance.fqdn] = Link(self._side.endpoint(turn.instance))
+        self._begin(turn)
+
+    def _fail(self, turn: _Turn[T], failure: Failure) -> None:
+        turn.error = failure
+        turn.elapsed = time.monotonic() - self._start
+        turn.talk.close()
+        if failure.kind not in (FailureKind.TOO_OLD, FailureKind.EMPTY, FailureKind.NEVER_SYNCED):
+            turn.link.close()  # a late reply must never meet the next question (SPEC 8.5)
+
+    def _give_up(self) -> None:
+        for fd, turn in list(self._active.items()):
+            self._rest(fd)
+            self._fail(turn, Failure(FailureKind.TIMEOUT, f"timed out after {self._deadline:g} s"))
+        for turn in self._paused:
+            self._fail(turn, Failure(FailureKind.TIMEOUT, f"timed out after {self._deadline:g} s"))
+        self._paused = []
+        if self._connector:
+            for turn in self._connector.abandon():
+                self._fail(turn, Failure(FailureKind.TIMEOUT, f"was not connected to within {self._deadline:g} s"))
+
+
+def _instance_failure(replies: Sequence[object]) -> Failure | None:
+    """Return the failure of the whole instance that an error among its replies stands for, if one does."""
+    for reply in replies:
+        if isinstance(reply, ReplyError) and reply.code in _INSTANCE_ERRORS:
+            return reply.failure()
+    return None
+
+
+def _is_local(endpoint: Endpoint) -> bool:
+    if endpoint.path is not None:
+        return True
+    if endpoint.tls:
+        return False
+    try:
+        return ipaddress.ip_address(endpoint.host).is_loopback
+    except ValueError:
+        return endpoint.host == "localhost"
+
+
+class _Connector(Generic[T]):
+    """Connects to remote and TLS peers side by side, one daemon thread each: a name or a host that hangs holds nobody.
+
+    Threads that are given up finish by themselves; their links are closed then.
+    """
+
+    def __init__(self) -> None:
+        self._mine, self._theirs = socket.socketpair()
+        self._mine.setblocking(False)
+        self._results: deque[tuple[_Turn[T], Failure | None]] = deque()
+        self._waiting: set[_Turn[T]] = set()
+        self._lock = threading.Lock()
+
+    def fileno(self) -> int:
+        return self._mine.fileno()
+
+    @property
+    def under_way(self) -> bool:
+        return bool(self._waiting)
+
+    def start(self, turn: _Turn[T], timeout: float) -> None:
+        self._waiting.add(turn)
+        threading.Thread(target=self._connect, args=(turn, max(0.001, timeout)), daemon=True).start()
+
+    def _connect(self, turn: _Turn[T], timeout: float) -> None:
+        failure = None
+        try:
+            turn.link.connect(timeout)
+        except Unanswered as failed:
+            failure = failed.failure
+        with self._lock:
+            if turn in self._waiting:
+                self._results.append((turn, failure))
+                self._theirs.send(b".")
+            else:
+                turn.link.close()
+
+    def finished(self) -> list[tuple[_Turn[T], Failure | None]]:
+        self._mine.recv(4096)
+        with self._lock:
+            results = list(self._results)
+            self._results.clear()
+            self._waiting.difference_update(turn for turn, _ in results)
+        return results
+
+    def abandon(self) -> list[_Turn[T]]:
+        with self._lock:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+        return waiting
+
+    def close(self) -> None:
+        with self._lock:
+            self._waiting.clear()
+        self._mine.close()
+        self._theirs.close()

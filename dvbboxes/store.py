@@ -1,0 +1,321 @@
+"""One connection to one Redis: the only file that imports redis. Redis errors become ours here.
+
+redis-py makes the connection (TCP, TLS, unix socket); its ``parser_class=`` hook hands us the connected socket, which
+from then on is non-blocking and driven by whoever polls it, so that no peer can hold more than its own answer.
+Replies are parsed by hiredis: bytes, int, None, lists, and :class:`ReplyError` as a value. Measured: RESP2, no
+``CLIENT SETINFO`` and AUTH/SELECT inside the pipeline make a connection ten times cheaper than the defaults.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import select
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hiredis
+from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from dvbboxes.model import Endpoint, Failure, FailureKind
+from dvbboxes.wire import Arg, Command, Request, shown
+
+READ, WRITE = select.POLLIN, select.POLLOUT
+NOT_REDIS = "does not speak Redis's protocol: is something else on that port?"
+_CHUNK = 1 << 16
+_MORE = object()
+_LOADING = ("LOADING", "BUSY")
+_AUTH = ("NOAUTH", "WRONGPASS", "NOPERM")
+
+
+class ReplyError(Exception):
+    """An error reply of the server, as a value among the replies; ``code`` is its first word."""
+
+    @property
+    def code(self) -> str:
+        """Return the first word of the error, ``WRONGTYPE`` for instance."""
+        return str(self).partition(" ")[0]
+
+    def failure(self) -> Failure:
+        """Return what this error means for the instance that sent it."""
+        said = shown(str(self))
+        if self.code in _LOADING:
+            return Failure(FailureKind.LOADING, "is still loading its data")
+        if self.code in _AUTH:
+            return Failure(FailureKind.AUTH, f"does not let us in: {said}")
+        if self.code == "READONLY":
+            return Failure(FailureKind.READONLY, f"is read-only: {said}")
+        if self.code == "OOM":
+            return Failure(FailureKind.OUT_OF_MEMORY, f"is out of memory: {said}")
+        return Failure(FailureKind.SERVER, f"answered with an error: {said}")
+
+
+class Unanswered(Exception):  # the state of an instance, not a programming error
+    """A connection that gives no answer; ``failure`` says why. Never leaves the fleet: it becomes a value there."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(kind, message)
+
+
+def _pack(*args: Arg) -> bytes:
+    packed: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says a tuple of one
+    return packed
+
+
+@functools.lru_cache(maxsize=256)
+def _packed(request: Request) -> tuple[bytes, tuple[bool, ...]]:
+    """Return the bytes of a request and, reply by reply, whether the caller asked for it (a SELECT is ours)."""
+    pieces: list[bytes] = []
+    wanted: list[bool] = []
+    current: int | None = None
+    for db, args in request.commands:
+        if db != current:
+            pieces.append(_pack("SELECT", db))
+            wanted.append(False)
+            current = db
+        pieces.append(_pack(*args))
+        wanted.append(True)
+    return b"".join(pieces), tuple(wanted)
+
+
+class _Attach:
+    """redis-py's parser hook: it takes the socket of a fresh connection and reads nothing itself."""
+
+    def __init__(self, socket_read_size: int) -> None:
+        self.sock: socket.socket | None = None
+
+    def on_connect(self, connection: Any) -> None:
+        self.sock = connection._sock
+
+    def on_disconnect(self) -> None:
+        self.sock = None
+
+
+def _attach(connection: Any) -> None:
+    # AUTH and SELECT travel with the first request instead of costing a round trip each.
+    connection._parser.on_connect(connection)
+
+
+class Link:
+    """One connection, driven from outside: :meth:`send`, then :meth:`ready` whenever poll says so, until it is true.
+
+    After any :class:`Unanswered` the link is closed and must not be used again: a late reply would be taken for the
+    answer to another question (SPEC 8.5).
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.replies: list[Any] = []
+        self._connection: Any = None
+        self._sock: Any = None
+        self._reader: Any = None
+        self._out = memoryview(b"")
+        self._wanted: tuple[bool, ...] = ()
+        self._expected = 0
+        self._authenticated = False
+
+    @property
+    def connected(self) -> bool:
+        """Return whether the link can be used."""
+        return self._sock is not None
+
+    def connect(self, timeout: float) -> None:
+        """Connect within ``timeout`` seconds; raises :class:`Unanswered`."""
+        connection = _connection(self.endpoint, timeout)
+        try:
+            connection.connect()
+        except RedisTimeoutError as error:
+            raise Unanswered(FailureKind.TIMEOUT, "did not accept the connection in time") from error
+        except RedisConnectionError as error:
+            raise _unreachable(error) from error
+        except (RedisError, OSError, ssl.SSLError) as error:
+            raise Unanswered(FailureKind.UNREACHABLE, f"cannot be reached: {shown(str(error))}") from error
+        self._connection = connection
+        self._sock = connection._parser.sock
+        self._sock.setblocking(False)
+        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_MORE)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return int(self._sock.fileno())
+
+    @property
+    def events(self) -> int:
+        """Return the poll events this link waits for."""
+        return READ | WRITE if self._out else READ
+
+    def send(self, *requests: Request) -> None:
+        """Send requests in one go; their replies come in one list. Raises :class:`Unanswered`."""
+        packed = [_packed(request) for request in requests]
+        payload = b"".join(data for data, _ in packed)
+        wanted = tuple(want for _, wants in packed for want in wants)
+        if not self._authenticated:
+            payload, wanted = self._introduction() + payload, (*([False] * self._has_credentials), *wanted)
+            self._authenticated = True
+        self.replies = []
+        self._wanted, self._expected = wanted, len(wanted)
+        self._out = memoryview(payload)
+        self._flush()
+
+    @property
+    def _has_credentials(self) -> bool:
+        return self.endpoint.password_file is not None
+
+    def _introduction(self) -> bytes:
+        if not self._has_credentials:
+            return b""
+        password = read_password(self.endpoint.password_file or "")
+        credentials = (self.endpoint.username, password) if self.endpoint.username else (password,)
+        return _pack("AUTH", *credentials)
+
+    def ready(self) -> bool:
+        """Send and read what can be without waiting; return whether every reply is there. Raises Unanswered."""
+        if self._out:
+            self._flush()
+        self._receive()
+        return len(self.replies) >= self._expected
+
+    def take(self) -> list[Any]:
+        """Return the replies to the commands that were asked for, in order, once :meth:`ready` said so.
+
+        A refused AUTH or SELECT of ours raises :class:`Unanswered`; other error replies are values.
+        """
+        answers = []
+        for reply, wanted in zip(self.replies, self._wanted, strict=True):
+            if wanted:
+                answers.append(reply)
+            elif isinstance(reply, ReplyError):
+                self.close()
+                failure = reply.failure()
+                raise Unanswered(failure.kind, failure.message)
+        return answers
+
+    def _flush(self) -> None:
+        try:
+            while self._out:
+                self._out = self._out[self._sock.send(self._out) :]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _receive(self) -> None:
+        try:
+            while True:
+                data = self._sock.recv(_CHUNK)
+                if not data:
+                    self.close()
+                    raise Unanswered(FailureKind.CLOSED, self._closed_text())
+                self._reader.feed(data)
+                self._parse()
+                if len(data) < _CHUNK and not getattr(self._sock, "pending", int)():
+                    return
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _parse(self) -> None:
+        try:
+            while (reply := self._reader.gets()) is not _MORE:
+                self.replies.append(reply)
+        except hiredis.ProtocolError as error:
+            self.close()
+            raise Unanswered(FailureKind.NOT_REDIS, NOT_REDIS) from error
+        if len(self.replies) > self._expected:
+            self.close()
+            raise Unanswered(FailureKind.NOT_REDIS, "sent more replies than were asked for")
+
+    def _closed_text(self) -> str:
+        last = self.replies[-1] if self.replies else None
+        said = f" after saying {shown(str(last))}" if isinstance(last, ReplyError) else ""
+        return f"closed the connection{said}"
+
+    def _lost(self, error: OSError) -> Unanswered:
+        self.close()
+        return Unanswered(FailureKind.CLOSED, f"broke the connection: {error.strerror or shown(str(error))}")
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.disconnect()
+        self._connection = self._sock = self._reader = None
+        self._out = memoryview(b"")
+
+
+def _connection(endpoint: Endpoint, timeout: float) -> Any:
+    options: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,
+        "parser_class": _Attach,
+        "redis_connect_func": _attach,
+    }
+    kind: Any = Connection
+    if endpoint.path is not None:
+        kind = UnixDomainSocketConnection
+        options["path"] = endpoint.path
+    else:
+        options |= {"host": endpoint.host, "port": endpoint.port}
+        if endpoint.tls:
+            kind = SSLConnection
+            options["ssl_ca_certs"] = endpoint.tls_ca_file
+    return kind(**options)
+
+
+def _unreachable(error: RedisConnectionError) -> Unanswered:
+    cause = error.__context__
+    if isinstance(cause, ConnectionRefusedError) or (isinstance(cause, OSError) and cause.errno == errno.ENOENT):
+        return Unanswered(FailureKind.REFUSED, "refused the connection")
+    if isinstance(cause, TimeoutError):
+        return Unanswered(FailureKind.TIMEOUT, "did not accept the connection in time")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Unanswered(FailureKind.UNREACHABLE, f"has a certificate that is not accepted: {cause.verify_message}")
+    said = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(error)
+    return Unanswered(FailureKind.UNREACHABLE, f"cannot be reached: {shown(said)}")
+
+
+def read_password(path: str) -> str:
+    """Return the password in a file (its first line); raises :class:`Unanswered` naming the file, never the secret."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is no text"
+        raise Unanswered(FailureKind.CREDENTIALS, f"was not asked: password file {path}: {why}") from error
+    if not lines or not lines[0].strip():
+        raise Unanswered(FailureKind.CREDENTIALS, f"was not asked: password file {path} is empty")
+    return lines[0].strip()
+
+
+def ask(endpoint: Endpoint, commands: Sequence[Command], timeout: float) -> list[Any]:
+    """Return the replies of one server to ``commands`` ((db, args) pairs), in one pipeline on one connection.
+
+    For a single server (the demo, tests); a fleet is asked by :mod:`dvbboxes.fleet`. ``timeout`` is seconds for all
+    of it. Raises :class:`Unanswered`; error replies are :class:`ReplyError` values.
+    """
+    end = time.monotonic() + timeout
+    link = Link(endpoint)
+    link.connect(timeout)
+    try:
+        link.send(Request(tuple(commands)))
+        poll = select.poll()
+        while True:
+            poll.register(link.fileno(), link.events)
+            if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+                raise Unanswered(FailureKind.TIMEOUT, f"did not answer within {timeout:g} s")
+            if link.ready():
+                return link.take()
+    finally:
+        link.close()

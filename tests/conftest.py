@@ -1,0 +1,101 @@
+"""Real servers for every test that talks to one. Each xdist worker has its own, and nothing outlives a killed run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dvbboxes.demo.servers import find_server
+from dvbboxes.demo.world import Layout, World, build
+from dvbboxes.errors import ServerStartError
+
+CHANNELS = (("85", "Ma chaine"), ("86", "Deuxième chaîne"))
+
+
+def _need(condition: object, reason: str) -> None:
+    if condition:
+        return
+    if os.environ.get("DVBBOXES_TEST_REQUIRE") == "all":
+        pytest.fail(f"DVBBOXES_TEST_REQUIRE=all, and {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[object, str], None]:
+    """``need(condition, reason)``: skip the test with that reason, or fail it where CI requires every test."""
+    return _need
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder with two real listings and their durations beside the checkout; skipped where it is absent."""
+    folder = Path(__file__).parents[1] / ".." / "shared" / "samples"
+    _need(folder.is_dir(), "the sample listings are not beside this checkout")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> str:
+    """The path of the server binary that tests start; skipped where there is none."""
+    try:
+        return find_server()
+    except ServerStartError as error:
+        _need(False, str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def _worlds(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Layout], World]]:
+    running: dict[str, World] = {}
+
+    def get(layout: Layout) -> World:
+        key = repr(layout)
+        if key not in running:
+            running[key] = build(tmp_path_factory.mktemp("world") / "fleet", layout)
+        return running[key]
+
+    yield get
+    for world in running.values():
+        world.close()
+
+
+@pytest.fixture
+def small_fleet(_worlds: Callable[[Layout], World]) -> Iterator[Callable[..., World]]:
+    """``small_fleet(towns=2, per_town=2, channels=..., settings=(), extra="")``: masters and replicas, in sync, empty.
+
+    Towns are ``town1``..., their instances ``town1-1``...; ``settings`` are server configuration lines, ``extra`` more
+    text of the configuration file. The same arguments give the same servers in the whole session. Whatever a test does
+    to them (freeze, kill, other data) is undone when it ends.
+    """
+    used: list[World] = []
+
+    def get(
+        towns: int = 2,
+        per_town: int = 2,
+        *,
+        channels: tuple[tuple[str, str], ...] = CHANNELS,
+        settings: tuple[str, ...] = (),
+        extra: str = "",
+    ) -> World:
+        names = {
+            f"town{town}": tuple(f"town{town}-{n}" for n in range(1, per_town + 1)) for town in range(1, towns + 1)
+        }
+        world = _worlds(Layout(names, dict(channels), settings, extra))
+        used.append(world)
+        return world
+
+    yield get
+    for world in used:
+        world.wipe()
+        for left in (world.servers.folder / "data", world.servers.folder / "log"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@pytest.fixture
+def fleet(small_fleet: Callable[..., World]) -> World:
+    """Two towns of two instances: :func:`small_fleet` with its defaults."""
+    return small_fleet()
