@@ -1,0 +1,312 @@
+"""The Flask-Script manager: arguments -> command -> renderer -> exit status; ``cli()`` is the program.
+
+Two functions (STYLE, habit 8): :func:`run` is the program without error handling, :func:`cli` the shell around it that
+turns errors into one line on stderr and an exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn
+
+import flask
+import flask_script_ng
+
+from dvbboxes import __version__
+from dvbboxes.commands import Context, Option, Result, Verb, option
+from dvbboxes.config import DEFAULT_PATH, locate
+from dvbboxes.errors import DvbboxesError, ExitStatus, UsageError, did_you_mean
+from dvbboxes.render import FORMATS, render
+from dvbboxes.render.style import Style
+from dvbboxes.sister import noun_position, rewrite
+
+PROG = "dvbboxes"
+
+#: The nouns, in the order of the help, each with its one line; ``dvbboxes.commands.NOUN`` holds its verbs.
+NOUNS = {
+    "program": "what a channel plays on a day, on every server",
+    "cluster": "the servers themselves: state, link, age",
+    "config": "the configuration file: check it, show what is in force",
+    "demo": "a whole small fleet on this machine, to try everything on",
+}
+
+FORMAT = option("--format", choices=FORMATS, default="text", help="how to show the result (default: text)")
+QUIET = option("-q", "--quiet", action="store_true", help="no output when all is well, for cron")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser without abbreviations, whose errors are ours and name the program in full."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+        self.leaf = True
+
+    def add_subparsers(self, **kwargs: Any) -> Any:
+        """Add sub-parsers as argparse does: what is left over is then theirs to complain of."""
+        self.leaf = False
+        return super().add_subparsers(**kwargs)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does, but a parser without sub-parsers names the first word it does not know."""
+        found, left = super().parse_known_args(args, namespace)
+        if self.leaf and left:
+            self.error(self._unknown(left[0]))
+        return found, left
+
+    def _unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"{word!r} is one word too many"
+        name = word.partition("=")[0]
+        if name in ("-c", "--config", "--debug"):
+            return f"{name} goes before the noun: {PROG} {name} ..."
+        return f"there is no option {name}{did_you_mean(name, self._option_string_actions)}"
+
+    def error(self, message: str) -> NoReturn:
+        """Raise :class:`UsageError`: the message, then the usage in one line."""
+        words = [str(action.metavar or action.dest) for action in self._actions if not action.option_strings]
+        raise UsageError(f"{message}\nusage: {self.prog} [options] {' '.join(words)} (-h shows them)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # argparse lists every choice in the error; ours says which one was probably meant.
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(
+                None, f"{value!r} is no {self._what(action)}{did_you_mean(str(value), known)}: {', '.join(known)}"
+            )
+
+    @staticmethod
+    def _what(action: argparse.Action) -> str:
+        return f"value of {action.option_strings[-1]}" if action.option_strings else str(action.metavar).lower()
+
+
+class Manager(flask_script_ng.Manager):  # type: ignore[misc]  # Flask-Script-NG is not typed
+    """Flask-Script's manager with strict parsers; it builds the parsers of one noun alone where only that is asked."""
+
+    help_args = ("-h", "--help")
+
+    def create_parser(self, prog: str, func_stack: Any = (), parent: Any = None, only: str | None = None) -> Parser:
+        """Return the parser of this manager and its commands (``only``: of that one alone, the others by name)."""
+        func_stack = (*func_stack, self)
+        parser = Parser(prog=prog, description=self.description, add_help=False, formatter_class=_Help)
+        flask_script_ng.add_help(parser, self.help_args)
+        for one in self.get_options():
+            parser.add_argument(*one.args, **one.kwargs)
+        subparsers = parser.add_subparsers(**{"metavar": "COMMAND", "dest": "_command", **self.subparser_kwargs})
+        subparsers.required = True
+        for name, command in self._commands.items():
+            if only is not None and name != only:
+                subparsers.add_parser(name, help=command.help, add_help=False)
+                continue
+            _grow(subparsers, name, command, func_stack, self)
+        self.parser = parser
+        return parser
+
+    def handle(self, prog: str, args: Sequence[str] | None = None) -> Any:
+        """Parse ``args`` and run the command they name; return what it returns."""
+        words = list(args or ())
+        noun = noun_position(words, self._commands)
+        parser = self.create_parser(prog, only="" if noun is None else words[noun])
+        namespace = vars(parser.parse_known_args(words)[0])
+        stack = namespace.pop("func_stack")
+        app = stack[0](**{one.kwargs["dest"]: namespace.pop(one.kwargs["dest"]) for one in self.get_options()})
+        arguments = {key: value for key, value in namespace.items() if key != "_command"}
+        return stack[-1](app, **arguments)
+
+
+def _grow(subparsers: Any, name: str, command: Any, func_stack: Any, parent: Manager) -> None:
+    """Add the parser of one command or sub-manager, with its full name in its usage line."""
+    grown = command.create_parser(f"{subparsers._prog_prefix} {name}", func_stack=func_stack, parent=parent)
+    subparsers._name_parser_map[name] = grown
+    subparsers._choices_actions.append(subparsers._ChoicesPseudoAction(name, (), command.help))
+
+
+class Command(flask_script_ng.Command):  # type: ignore[misc]  # Flask-Script-NG is not typed
+    """One verb as a Flask-Script command; calling it returns (command, Result, format, quiet)."""
+
+    def __init__(self, noun: str, verb: Verb) -> None:
+        self.noun, self.verb = noun, verb
+        self.__doc__ = verb.run.__doc__
+        self.help = (verb.run.__doc__ or "").strip().partition("\n")[0]
+
+    def create_parser(self, prog: str, func_stack: Any = (), parent: Any = None) -> Parser:
+        """Return the parser of this verb."""
+        parser = Parser(prog=prog, description=_plain(self.__doc__), add_help=False, formatter_class=_Help)
+        flask_script_ng.add_help(parser, Manager.help_args)
+        for one in (*self.verb.options, FORMAT, QUIET):
+            parser.add_argument(*one.names, **one.settings)
+        parser.set_defaults(func_stack=(*func_stack, self))
+        self.parser = parser
+        return parser
+
+    def __call__(self, app: Any = None, **arguments: Any) -> Finished:
+        """Run the verb with the context that the manager's application carries."""
+        form, quiet = arguments.pop("format"), arguments.pop("quiet")
+        context: Context = app.extensions[PROG]
+        result = self.verb.run(context, **arguments)
+        return Finished(f"{self.noun} {self.verb.name}", result, form, quiet)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that has run: what it found and how it is to be shown."""
+
+    command: str
+    result: Result
+    form: str
+    quiet: bool
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, but never wider than is good to read."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(100, _width()))
+
+
+def _plain(doc: str | None) -> str:
+    import inspect
+
+    return inspect.cleandoc(doc or "")
+
+
+def create_app(
+    config: str | None = None, debug: bool = False, version: bool = False, environ: Mapping[str, str] | None = None
+) -> Any:
+    """Return the Flask application every command runs with; ``extensions["dvbboxes"]`` is its Context.
+
+    ``config`` is the path given with ``-c`` (else DVBBOXES_CONFIG, else /etc/dvbboxes/configuration). Nothing is read.
+    The manager gives all its options; ``debug`` and ``version`` are acted on before.
+    """
+    environ = os.environ if environ is None else environ
+    app = flask.Flask(PROG, static_folder=None, template_folder=None)
+    app.extensions[PROG] = Context(locate(config, environ), time.time(), dict(environ), _warn)
+    return app
+
+
+def make_manager() -> Manager:
+    """Return the manager with a sub-manager for each noun."""
+    manager = Manager(create_app, description="See and steer many dvbbox playout servers from one machine.")
+    manager.add_option(
+        "-c",
+        "--config",
+        dest="config",
+        metavar="FILE",
+        help=f"the configuration file (default: DVBBOXES_CONFIG, else {DEFAULT_PATH})",
+    )
+    manager.add_option("--debug", dest="debug", action="store_true", help="show the traceback of an error")
+    manager.add_option("--version", dest="version", action="store_true", help="show the version and exit")
+    manager.subparser_kwargs = {"title": "nouns", "metavar": "NOUN"}
+    for noun, line in NOUNS.items():
+        manager.add_command(noun, _Noun(noun, line))
+    return manager
+
+
+class _Noun(Manager):
+    """A sub-manager whose verbs are imported when its parser is built."""
+
+    def __init__(self, noun: str, line: str) -> None:
+        super().__init__(help=line, description=f"{line[0].upper()}{line[1:]}.")
+        self.noun = noun
+        self.subparser_kwargs = {"title": "verbs", "metavar": "VERB"}
+
+    def create_parser(self, prog: str, func_stack: Any = (), parent: Any = None, only: str | None = None) -> Parser:
+        """Return the parser of this noun and all its verbs."""
+        for verb in verbs(self.noun):
+            self.add_command(verb.name, Command(self.noun, verb))
+        return super().create_parser(prog, func_stack, parent, only)
+
+
+def verbs(noun: str) -> tuple[Verb, ...]:
+    """Return the verbs of a noun."""
+    found: tuple[Verb, ...] = import_module(f"dvbboxes.commands.{noun}").VERBS
+    return found
+
+
+class _Verbs(dict[str, tuple[str, ...]]):
+    """noun -> names of its verbs, looked up (and imported) only for the noun that is used."""
+
+    def __missing__(self, noun: str) -> tuple[str, ...]:
+        names = tuple(verb.name for verb in verbs(noun))
+        self[noun] = names
+        return names
+
+    def __contains__(self, noun: object) -> bool:
+        return noun in NOUNS
+
+
+def run(arguments: Sequence[str]) -> ExitStatus:
+    """Run one command line (without the program's name) and return its exit status; raises DvbboxesError."""
+    if list(arguments[:1]) == ["--version"]:
+        sys.stdout.write(f"{PROG} {__version__}\n")
+        return ExitStatus.DONE
+    if not arguments:
+        make_manager().create_parser(PROG, only="").print_help()
+        return ExitStatus.USAGE
+    finished: Finished = make_manager().handle(PROG, rewrite(arguments, _Verbs()))
+    result = finished.result
+    if not (finished.quiet and result.status is ExitStatus.DONE):
+        sys.stdout.write(render(finished.command, result.view, result.gathered, finished.form, _style()))
+        if finished.form == "csv" and result.gathered is not None and not result.gathered.complete:
+            for answer in result.gathered.missing:
+                _warn(f"{answer.instance.fqdn}: {answer.error.message if answer.error else ''}")
+    sys.stdout.flush()
+    return result.status
+
+
+def cli() -> NoReturn:
+    """Run the command line of this process and exit: the ``dvbboxes`` command."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    _prepare_streams()
+    try:
+        status = run(arguments)
+    except DvbboxesError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        status = error.status
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        status = ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (head, less): its business, not an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = ExitStatus.DONE
+    sys.exit(int(status))
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # they are text files here
+
+
+def _complain(text: str) -> None:
+    from dvbboxes.render.style import clean
+
+    for number, line in enumerate(text.splitlines()):
+        sys.stderr.write(f"{'' if number else f'{PROG}: '}{clean(line)}\n")
+
+
+def _warn(line: str) -> None:
+    _complain(f"warning: {line}")
+
+
+def _width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def _style() -> Style:
+    terminal = sys.stdout.isatty()
+    return Style(terminal and not os.environ.get("NO_COLOR"), _width() if terminal else 120)
+
+
+__all__ = ["FORMAT", "NOUNS", "Manager", "Option", "cli", "make_manager", "run", "verbs"]
