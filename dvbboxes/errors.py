@@ -8,6 +8,7 @@
     |   +-- BadDay                 2    a day that is no date
     |   +-- ListingError           2    a listing, with every mistake in it
     +-- ConfigError                3    the configuration file, with every mistake in it
+    +-- JournalError               3    the journal or the lock in the [DATA] folder cannot be used
     +-- NoAnswer                   5    not one instance answered
     +-- DataTooOld                 6    answers older than the age that was allowed
     +-- Refused                    7    refused as unsafe
@@ -129,6 +130,12 @@ class ConfigError(DvbboxesError):
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(self.mistakes))
+
+
+class JournalError(DvbboxesError):
+    """The journal or the lock in the ``[DATA]`` folder cannot be used; the text names the file and the way out."""
+
+    status = ExitStatus.CONFIGURATION
 
 
 class NoAnswer(DvbboxesError):

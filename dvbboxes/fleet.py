@@ -14,6 +14,7 @@ All talks run side by side in one thread over one poll; every failure of an inst
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import select
 import socket
@@ -38,17 +39,24 @@ class Rendezvous(Enum):
     RENDEZVOUS = "rendezvous"
 
 
-#: Yielded by a talk: go on when every other one is here as well, or has said nothing for :data:`QUIET` seconds.
+#: Yielded by a talk: go on when every other one is here as well, or none has answered for :data:`QUIET` seconds, and at
+#: the latest when half of the deadline is gone.
 RENDEZVOUS = Rendezvous.RENDEZVOUS
 QUIET = 0.05
 
 Talk: TypeAlias = Generator[Request | Rendezvous, list[Any], T]
 
-#: Asked of every replica in front of the first request of a talk: link, age, and whether anything is there at all.
-HEAD = Request(((0, ("INFO", "replication")), (0, ("INFO", "keyspace"))))
+#: Asked of every replica in front of the first request of a talk: its link and the age of its data.
+HEAD = Request(((0, ("INFO", "replication")),))
+#: Asked besides where the first replies show no data: whether anything is there at all. (INFO is the dearest part of a
+#: short gather, and most replies show that by themselves.)
+KEYSPACE = Request(((0, ("INFO", "keyspace")),))
+#: Commands whose replies prove nothing of the kind.
+_PROVE_NOTHING = frozenset({"INFO", "ZSCAN"})
 #: Errors that speak of the server; all others (WRONGTYPE, ...) speak of one command and are its talk's business.
 _INSTANCE_ERRORS = frozenset({"LOADING", "BUSY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"})
-#: A connection on this machine is made at once or not at all; a longer wait would be everybody's.
+#: A connection on this machine is made at once or not at all; a longer wait would be everybody's, and only the first
+#: that is not made is waited for: the others then connect aside.
 _LOCAL_CONNECT = 0.05
 
 
@@ -86,24 +94,25 @@ def info_fields(reply: object) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
-def assess(replication: object, keyspace: object) -> tuple[Freshness, Failure | None]:
+def assess(replication: Any, keyspace: Any = None) -> tuple[Freshness, Failure | None]:
     """Return what a replica's data are worth from its INFO replies, and why it gives no answer (DESIGN: states).
 
-    Ages are seconds since the link last carried something, good to the master's ping period of 10 s.
+    ``keyspace`` None: it has shown data, so it is not empty. Ages are seconds since the link last carried something,
+    good to the master's ping period of 10 s.
     """
-    for reply in (replication, keyspace):
+    for reply in (replication,) if keyspace is None else (replication, keyspace):
         if isinstance(reply, ReplyError):
             return _worthless(reply.failure())
         if not isinstance(reply, bytes) or not reply.lstrip().startswith(b"#"):
             return _worthless(Failure(FailureKind.NOT_REDIS, NOT_REDIS))
-    fields, keys = info_fields(replication), info_fields(keyspace)
-    empty = "db0" not in keys and "db1" not in keys
-    if fields.get("role") != "slave":
+    # Looked for where they stand: every answer is judged here, and splitting all of INFO costs ten times as much.
+    empty = keyspace is not None and b"\ndb0:" not in keyspace and b"\ndb1:" not in keyspace
+    if b"\nrole:slave\r" not in replication:
         return _unlinked(empty, Freshness(State.STALE, None, "follows no master (it is a master itself)", "none"))
-    if fields.get("master_link_status") != "up":
-        age = _seconds(fields.get("master_link_down_since_seconds"))
+    if b"\nmaster_link_status:up\r" not in replication:
+        age = _seconds(replication, b"\nmaster_link_down_since_seconds:")
         return _unlinked(empty, Freshness(State.STALE, age, "the link to its master is down", "down"))
-    age = _seconds(fields.get("master_last_io_seconds_ago"))
+    age = _seconds(replication, b"\nmaster_last_io_seconds_ago:")
     if empty:
         said = "is linked to its master but holds nothing at all: was the master wiped?"
         return Freshness(State.SUSPECT, age, said, "up"), Failure(FailureKind.EMPTY, said)
@@ -121,12 +130,13 @@ def _worthless(failure: Failure) -> tuple[Freshness, Failure]:
     return Freshness(State.UNAVAILABLE, None, failure.message), failure
 
 
-def _seconds(value: str | None) -> float | None:
+def _seconds(info: bytes, field: bytes) -> float | None:
+    _, _, rest = info.partition(field)
     try:
-        seconds = float(value or "")
-    except ValueError:
+        seconds = float(rest.partition(b"\r")[0])
+    except ValueError:  # it is not there, or no number
         return None
-    return seconds if seconds >= 0 else None  # -1: not known
+    return seconds if 0 <= seconds < 1e12 else None  # -1: not known; no clock counts to inf
 
 
 # --- one instance's part in a gather --------------------------------------------------------------------------------
@@ -141,6 +151,7 @@ class _Turn(Generic[T]):
     talk: Talk[T]
     pending: Request | None = None
     head: bool = False
+    first: list[Any] | None = None  # its first replies, while it is asked whether it holds anything
     kept: bool = False  # the connection is from an earlier gather: its peer may have gone since
     value: T | None = None
     error: Failure | None = None
@@ -206,6 +217,7 @@ class _Gather(Generic[T]):
         self._deadline = deadline
         self._end = self._start + deadline
         self._progress = self._start
+        self._patience = _LOCAL_CONNECT
         self._poll = select.poll()
         self._turns = [self._turn(instance, talk) for instance in instances]
         self._active: dict[int, _Turn[T]] = {}
@@ -246,13 +258,14 @@ class _Gather(Generic[T]):
             self._talk_first(turn)
             return
         endpoint = turn.link.endpoint
-        if _is_local(endpoint):
+        if self._patience and _is_local(endpoint):
             try:
-                turn.link.connect(max(0.001, min(_LOCAL_CONNECT, self._end - time.monotonic())))
+                turn.link.connect(max(0.001, min(self._patience, self._end - time.monotonic())))
             except Unanswered as failed:
                 if failed.failure.kind is not FailureKind.TIMEOUT:
                     self._fail(turn, failed.failure)
                     return
+                self._patience = 0.0
             else:
                 self._talk_first(turn)
                 return
@@ -280,19 +293,23 @@ class _Gather(Generic[T]):
         if left <= 0:
             self._give_up()
             return
-        quiet = self._progress + QUIET - time.monotonic()
+        quiet = self._patient_until() - time.monotonic()
         ready = self._poll.poll(max(1.0, (min(left, quiet) if self._paused else left) * 1000))
         for fd, _ in ready:
             if self._connector and fd == self._connector.fileno():
                 self._connected()
             elif fd in self._active:
                 self._read(fd, self._active[fd])
-        # Progress is an answer, not a byte: a peer that drips must not hold those who wait for it.
-        late = time.monotonic() - self._progress >= QUIET
+        late = time.monotonic() >= self._patient_until()
         if self._paused and (late or not (self._active or (self._connector and self._connector.under_way))):
             paused, self._paused = self._paused, []
             for turn in paused:
                 self._resume(turn, [])
+
+    def _patient_until(self) -> float:
+        """Return when those who wait at a rendezvous go on without the others."""
+        # Progress is an answer, not a byte: a peer that drips must not hold those who wait for it.
+        return min(self._progress + QUIET, self._start + self._deadline / 2)
 
     def _connected(self) -> None:
         assert self._connector is not None  # noqa: S101  # its descriptor is polled only while it exists
@@ -320,7 +337,8 @@ class _Gather(Generic[T]):
         except Unanswered as failed:
             self._fail(turn, failed.failure)
             return
-        if failure := _instance_failure(replies):
+        tolerant = turn.pending is not None and turn.pending.tolerant
+        if not tolerant and (failure := _instance_failure(replies)):
             self._fail(turn, failure)
         elif turn.head:
             self._judge(turn, replies)
@@ -332,18 +350,27 @@ class _Gather(Generic[T]):
         del self._active[fd]
 
     def _judge(self, turn: _Turn[T], replies: list[Any]) -> None:
+        """Decide whether this replica gives an answer, before its talk hears of its first replies."""
+        keyspace = None
+        if turn.first is not None:
+            (keyspace,), replies, turn.first = replies, turn.first, None
+        elif turn.pending is not None and not _shows_data(turn.pending, replies[1:]):
+            turn.first = replies
+            self._transmit(turn, KEYSPACE)
+            return
         turn.head = False
-        turn.freshness, failure = assess(replies[0], replies[1])
-        worth = turn.freshness
-        if failure is not None:
+        turn.freshness, failure = assess(replies[0], keyspace)
+        failure = failure or self._too_old(turn.freshness)
+        if failure is None:
+            self._resume(turn, replies[1:])
+        else:
             self._fail(turn, failure)
-            return
-        if self._max_age is not None and (worth.age is None or worth.age > self._max_age):
-            age = "of unknown age" if worth.age is None else f"{worth.age:.0f} s old"
-            said = f"has data {age}; at most {self._max_age:g} s are allowed"
-            self._fail(turn, Failure(FailureKind.TOO_OLD, said))
-            return
-        self._resume(turn, replies[2:])
+
+    def _too_old(self, worth: Freshness) -> Failure | None:
+        if self._max_age is None or (worth.age is not None and worth.age <= self._max_age):
+            return None
+        age = "of unknown age" if worth.age is None else f"{worth.age:.0f} s old"
+        return Failure(FailureKind.TOO_OLD, f"has data {age}; at most {self._max_age:g} s are allowed")
 
     def _resume(self, turn: _Turn[T], replies: list[Any] | None) -> None:
         try:
@@ -359,8 +386,11 @@ class _Gather(Generic[T]):
 
     def _send(self, turn: _Turn[T], request: Request) -> None:
         turn.pending = request
+        self._transmit(turn, *((HEAD, request) if turn.head else (request,)))
+
+    def _transmit(self, turn: _Turn[T], *requests: Request) -> None:
         try:
-            turn.link.send(*((HEAD, request) if turn.head else (request,)))
+            turn.link.send(*requests)
         except Unanswered as failed:
             self._broken(turn, failed.failure)
             return
@@ -385,6 +415,7 @@ class _Gather(Generic[T]):
         turn.talk.close()
         if failure.kind not in (FailureKind.TOO_OLD, FailureKind.EMPTY, FailureKind.NEVER_SYNCED):
             turn.link.close()  # a late reply must never meet the next question (SPEC 8.5)
+            turn.freshness = Freshness(State.UNAVAILABLE, None, failure.message, turn.freshness.link)
 
     def _give_up(self) -> None:
         for fd, turn in list(self._active.items()):
@@ -395,7 +426,21 @@ class _Gather(Generic[T]):
         self._paused = []
         if self._connector:
             for turn in self._connector.abandon():
+                self._links.pop(turn.instance.fqdn, None)  # its thread may still be at it
                 self._fail(turn, Failure(FailureKind.TIMEOUT, f"was not connected to within {self._deadline:g} s"))
+
+
+def _shows_data(request: Request, replies: Sequence[object]) -> bool:
+    """Return whether the replies to a request show that the server holds something."""
+    return any(
+        _something(reply)
+        for (_, args), reply in zip(request.commands, replies, strict=False)
+        if args[0] not in _PROVE_NOTHING
+    )
+
+
+def _something(reply: object) -> bool:
+    return any(map(_something, reply)) if isinstance(reply, list) else bool(reply)
 
 
 def _instance_failure(replies: Sequence[object]) -> Failure | None:
@@ -411,10 +456,15 @@ def _is_local(endpoint: Endpoint) -> bool:
         return True
     if endpoint.tls:
         return False
+    return endpoint.host == "localhost" or _is_loopback(endpoint.host)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_loopback(host: str) -> bool:
     try:
-        return ipaddress.ip_address(endpoint.host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return endpoint.host == "localhost"
+        return False
 
 
 class _Connector(Generic[T]):

@@ -7,13 +7,15 @@ turns errors into one line on stderr and an exit status.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import flask
 import flask_script_ng
@@ -31,10 +33,16 @@ PROG = "dvbboxes"
 #: The nouns, in the order of the help, each with its one line; ``dvbboxes.commands.NOUN`` holds its verbs.
 NOUNS = {
     "program": "what a channel plays on a day, on every server",
+    "listing": "a month's programs: check a listing, plan it, put it on every server's air",
+    "history": "what was written: runs, a day's whole story, what is still owed",
+    "media": "the files: find them, where they are, when they air",
     "cluster": "the servers themselves: state, link, age",
     "config": "the configuration file: check it, show what is in force",
     "demo": "a whole small fleet on this machine, to try everything on",
 }
+
+#: Words that are commands by themselves, without verbs.
+LONE = frozenset({"history"})
 
 FORMAT = option("--format", choices=FORMATS, default="text", help="how to show the result (default: text)")
 QUIET = option("-q", "--quiet", action="store_true", help="no output when all is well, for cron")
@@ -57,10 +65,11 @@ class Parser(argparse.ArgumentParser):
         """Parse as argparse does, but a parser without sub-parsers names the first word it does not know."""
         found, left = super().parse_known_args(args, namespace)
         if self.leaf and left:
-            self.error(self._unknown(left[0]))
+            self.error(self.unknown(left[0]))
         return found, left
 
-    def _unknown(self, word: str) -> str:
+    def unknown(self, word: str) -> str:
+        """Return the sentence about the first word that nobody took."""
         if not word.startswith("-"):
             return f"{word!r} is one word too many"
         name = word.partition("=")[0]
@@ -72,6 +81,9 @@ class Parser(argparse.ArgumentParser):
         """Raise :class:`UsageError`: the message, then the usage in one line."""
         words = [str(action.metavar or action.dest) for action in self._actions if not action.option_strings]
         raise UsageError(f"{message}\nusage: {self.prog} [options] {' '.join(words)} (-h shows them)")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        _write(message)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         # argparse lists every choice in the error; ours says which one was probably meant.
@@ -113,7 +125,10 @@ class Manager(flask_script_ng.Manager):  # type: ignore[misc]  # Flask-Script-NG
         words = list(args or ())
         noun = noun_position(words, self._commands)
         parser = self.create_parser(prog, only="" if noun is None else words[noun])
-        namespace = vars(parser.parse_known_args(words)[0])
+        found, left = parser.parse_known_args(words)
+        if left:
+            parser.error(parser.unknown(left[0]))
+        namespace = vars(found)
         stack = namespace.pop("func_stack")
         app = stack[0](**{one.kwargs["dest"]: namespace.pop(one.kwargs["dest"]) for one in self.get_options()})
         arguments = {key: value for key, value in namespace.items() if key != "_command"}
@@ -150,7 +165,8 @@ class Command(flask_script_ng.Command):  # type: ignore[misc]  # Flask-Script-NG
         form, quiet = arguments.pop("format"), arguments.pop("quiet")
         context: Context = app.extensions[PROG]
         result = self.verb.run(context, **arguments)
-        return Finished(f"{self.noun} {self.verb.name}", result, form, quiet)
+        name = self.verb.name if self.verb.name == self.noun else f"{self.noun} {self.verb.name}"
+        return Finished(name, result, form, quiet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +202,18 @@ def create_app(
     """
     environ = os.environ if environ is None else environ
     app = flask.Flask(PROG, static_folder=None, template_folder=None)
-    app.extensions[PROG] = Context(locate(config, environ), time.time(), dict(environ), _warn)
+    app.extensions[PROG] = Context(
+        locate(config, environ),
+        time.time(),
+        dict(environ),
+        _warn,
+        who=_who(environ),
+        host=os.uname().nodename,
+        command=shlex.join([PROG, *sys.argv[1:]]),
+        ask=_ask,
+        tell=_tell,
+        progress=_progress,
+    )
     return app
 
 
@@ -204,8 +231,20 @@ def make_manager() -> Manager:
     manager.add_option("--version", dest="version", action="store_true", help="show the version and exit")
     manager.subparser_kwargs = {"title": "nouns", "metavar": "NOUN"}
     for noun, line in NOUNS.items():
-        manager.add_command(noun, _Noun(noun, line))
+        manager.add_command(noun, _Lone(noun, line) if noun in LONE else _Noun(noun, line))
     return manager
+
+
+class _Lone:
+    """A command without verbs, imported when its parser is built."""
+
+    def __init__(self, noun: str, line: str) -> None:
+        self.noun, self.help = noun, line
+
+    def create_parser(self, prog: str, func_stack: Any = (), parent: Any = None) -> Parser:
+        """Return the parser of this command."""
+        verb: Verb = import_module(f"dvbboxes.commands.{self.noun}").COMMAND
+        return Command(self.noun, verb).create_parser(prog, func_stack, parent)
 
 
 class _Noun(Manager):
@@ -224,7 +263,9 @@ class _Noun(Manager):
 
 
 def verbs(noun: str) -> tuple[Verb, ...]:
-    """Return the verbs of a noun."""
+    """Return the verbs of a noun; a command without verbs is one of its own name."""
+    if noun in LONE:
+        return (import_module(f"dvbboxes.commands.{noun}").COMMAND,)
     found: tuple[Verb, ...] = import_module(f"dvbboxes.commands.{noun}").VERBS
     return found
 
@@ -243,46 +284,61 @@ class _Verbs(dict[str, tuple[str, ...]]):
 
 def run(arguments: Sequence[str]) -> ExitStatus:
     """Run one command line (without the program's name) and return its exit status; raises DvbboxesError."""
-    if list(arguments[:1]) == ["--version"]:
-        sys.stdout.write(f"{PROG} {__version__}\n")
-        return ExitStatus.DONE
     if not arguments:
-        make_manager().create_parser(PROG, only="").print_help()
+        sys.stderr.write(make_manager().create_parser(PROG, only="").format_help())
         return ExitStatus.USAGE
+    if "--version" in arguments[: noun_position(arguments, NOUNS)]:
+        _write(f"{PROG} {__version__}\n")
+        return ExitStatus.DONE
     finished: Finished = make_manager().handle(PROG, rewrite(arguments, _Verbs()))
     result = finished.result
     if not (finished.quiet and result.status is ExitStatus.DONE):
-        sys.stdout.write(render(finished.command, result.view, result.gathered, finished.form, _style()))
+        _write(render(finished.command, result.view, result.gathered, finished.form, _style()))
         if finished.form == "csv" and result.gathered is not None and not result.gathered.complete:
             for answer in result.gathered.missing:
                 _warn(f"{answer.instance.fqdn}: {answer.error.message if answer.error else ''}")
-    sys.stdout.flush()
     return result.status
+
+
+def _write(text: str) -> None:
+    """Write to stdout, all of it now. A reader that went away (head, less) is no error; a full disk is."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer would fail once more when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise DvbboxesError(f"the result cannot be written to standard output: {error.strerror}") from error
 
 
 def cli() -> NoReturn:
     """Run the command line of this process and exit: the ``dvbboxes`` command."""
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments
+    debug = "--debug" in arguments[: noun_position(arguments, NOUNS)]
     _prepare_streams()
     try:
         status = run(arguments)
     except DvbboxesError as error:
         if debug:
-            raise
+            import traceback
+
+            traceback.print_exc()
         _complain(str(error))
         status = error.status
     except KeyboardInterrupt:
         _complain("interrupted")
         status = ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away (head, less): its business, not an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = ExitStatus.DONE
+    # The process ends: the collector need not walk all that was imported once more, which took a sixth of its life.
+    gc.freeze()
     sys.exit(int(status))
 
 
 def _prepare_streams() -> None:
+    """Make both streams take any text; one that was closed before we began (``>&-``) swallows it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # for the process's life
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # they are text files here
 
@@ -292,6 +348,43 @@ def _complain(text: str) -> None:
 
     for number, line in enumerate(text.splitlines()):
         sys.stderr.write(f"{'' if number else f'{PROG}: '}{clean(line)}\n")
+
+
+def _who(environ: Mapping[str, str]) -> str:
+    """Return who runs this: behind sudo the one who called it."""
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
+        name = f"uid {os.getuid()}"
+    caller = environ.get("SUDO_USER")
+    return f"{caller} (as {name})" if caller and caller != name else name
+
+
+def _ask(question: str) -> bool:
+    """Ask on the terminal; y, yes, o and oui are a yes."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask on: --yes says yes")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().casefold() in ("y", "yes", "o", "oui")
+
+
+def _tell(view: object, gathered: Any) -> None:
+    """Show a view before the command ends: to a person, whatever the format of the result."""
+    sys.stderr.write(render("", view, gathered, "text", _style(sys.stderr)))
+    sys.stderr.flush()
+
+
+def _progress(phase: str, done: int, total: int) -> None:
+    """Draw a bar on a terminal, over itself; nothing anywhere else."""
+    if not sys.stderr.isatty():
+        return
+    filled = 30 * done // max(1, total)
+    end = "\n" if done >= total else ""
+    sys.stderr.write(f"\r{phase:<12} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}{end}")
+    sys.stderr.flush()
 
 
 def _warn(line: str) -> None:
@@ -304,8 +397,8 @@ def _width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _style() -> Style:
-    terminal = sys.stdout.isatty()
+def _style(stream: TextIO | None = None) -> Style:
+    terminal = (stream or sys.stdout).isatty()
     return Style(terminal and not os.environ.get("NO_COLOR"), _width() if terminal else 120)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, time, tzinfo
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -178,6 +178,21 @@ class Schedule:
     corrupt: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One member of a program's sorted set exactly as an instance holds it (SPEC 2), start in Unix seconds.
+
+    ``member`` is text with bytes that are no UTF-8 kept as surrogates: the same bytes can be written back.
+    """
+
+    member: str
+    start: float
+
+
+#: A whole program as held, ordered by (start, member) as Redis orders it; empty: there is no such key.
+Stored: TypeAlias = tuple[Entry, ...]
+
+
 class DurationKind(Enum):
     """What the value of one db 1 key is (SPEC 2)."""
 
@@ -280,6 +295,9 @@ class FailureKind(Enum):
     OUT_OF_MEMORY = "out-of-memory"
     SERVER = "server"
     CREDENTIALS = "credentials"
+    HOST_KEY = "host-key"
+    UNKNOWN_HOST = "unknown-host"
+    NO_SSH = "no-ssh"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from dvbboxes.days import looks_like_day
+from dvbboxes.wire import is_media_name, stem
 
 
 def _program(words: Sequence[str]) -> str | None:
-    return "show" if any(looks_like_day(word) for word in words) else None
+    # A first word that is neither a day nor an option is a verb mistyped: it is to be named as one.
+    plain = words[0].startswith("-") or looks_like_day(words[0])
+    return "show" if plain and any(looks_like_day(word) for word in words) else None
+
+
+def _media(words: Sequence[str]) -> str | None:
+    # A second plain word is the argument of a verb mistyped: it is to be named as one.
+    others = [word for word in words[1:] if not word.startswith("-")]
+    return "show" if is_media_name(stem(words[0])) and not others else None
 
 
 #: noun -> the verb that its sister form means, seen from the words after the noun; None: it is no sister form.
-FORMS: Mapping[str, Callable[[Sequence[str]], str | None]] = {"program": _program}
+FORMS: Mapping[str, Callable[[Sequence[str]], str | None]] = {"program": _program, "media": _media}
 
 
 #: Options before the noun that take a value: it is no noun, whatever it is.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TypeAlias
 
-from dvbboxes.model import Duration, DurationKind, Schedule, Slot
+from dvbboxes.model import Duration, DurationKind, Entry, Schedule, Slot, Stored
 
 #: db 0 holds programs, db 1 the files' durations.
 PROGRAMS, MEDIA = 0, 1
@@ -35,10 +35,12 @@ _SHOWN = 60
 class Request:
     """Commands for one round trip, each with the database it is meant for: ``((db, (name, *args)), ...)``.
 
-    Compared by identity: build one and give it to every instance, and it is packed once.
+    Compared by identity: build one and give it to every instance, and it is packed once. ``tolerant``: an error reply
+    of whatever kind is the talk's business; otherwise one that speaks of the server (NOPERM, ...) ends the talk.
     """
 
     commands: tuple[Command, ...]
+    tolerant: bool = False
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -140,9 +142,8 @@ def decode_program(day: date, service_id: str, reply: object) -> Schedule:
 def _slot(raw: object, score: object, noon: float) -> Slot | str:
     if not isinstance(raw, bytes) or not isinstance(score, bytes):
         return f"entry {shown(raw)} is no member with a score"
-    name, _, index = raw.rpartition(b":")
-    folder, slash, media = name.rpartition(b"/")
-    if not (index.isdigit() and len(index) < 10 and media):
+    parts = _parts(text(raw))
+    if parts is None:
         return f"entry {shown(raw)} has no index"
     try:
         start = float(score)
@@ -150,9 +151,46 @@ def _slot(raw: object, score: object, noon: float) -> Slot | str:
         start = math.nan
     if not abs(start - noon) < _DRIFT:  # false for nan too
         return f"entry {shown(raw)} starts at {shown(score)}, which is no time of that day"
-    if str(int(index)).encode() != index:
-        return f"entry {shown(raw)} has an index that is not written as a number"
-    return Slot(int(index), text(media), text(folder + slash), start)
+    return Slot(*parts, start)
+
+
+def _parts(name: str) -> tuple[int, str, str] | None:
+    """Return (index, media, folder) of a member; None for what is none, or would not be written the same again."""
+    name, _, index = name.rpartition(":")
+    folder, slash, media = name.rpartition("/")
+    if not (media and index.isascii() and index.isdigit() and len(index) < 10) or str(int(index)) != index:
+        return None
+    return int(index), media, folder + slash
+
+
+def decode_stored(reply: object) -> Stored | None:
+    """Return a program exactly as held, from a ``ZRANGE ... WITHSCORES`` reply: the same bytes can be written back.
+
+    None for a key that holds something else. Nothing is left out: what is no entry is carried along.
+    """
+    if not isinstance(reply, list):
+        return None
+    entries = [Entry(text(raw), float(score)) for raw, score in zip(reply[::2], reply[1::2], strict=True)]
+    return tuple(entries)  # Redis orders by (score, member), and so does Stored
+
+
+def slots_of(stored: Stored) -> tuple[Slot, ...]:
+    """Return the entries of a stored program that are slots, ordered by index; what is none is left out."""
+    parts = [(_parts(entry.member), entry.start) for entry in stored]
+    slots = [Slot(*found, start) for found, start in parts if found is not None]
+    return tuple(sorted(slots, key=lambda slot: (slot.index, slot.start)))
+
+
+def write_commands(day: date, service_id: str, stored: Stored) -> tuple[Command, ...]:
+    """Return what replaces one program: DEL, and one ZADD of all members; an empty one is only deleted."""
+    key = program_key(day, service_id)
+    delete: Command = (PROGRAMS, ("DEL", key))
+    if not stored:
+        return (delete,)
+    pairs: list[Arg] = []
+    for entry in stored:
+        pairs += (repr(entry.start), encode(entry.member))
+    return delete, (PROGRAMS, ("ZADD", key, *pairs))
 
 
 def _noon(day: date) -> float:
@@ -162,8 +200,15 @@ def _noon(day: date) -> float:
 
 def shown(value: object) -> str:
     """Return a value from outside as one short printable line."""
-    line = ascii(value.decode("utf-8", "replace")) if isinstance(value, bytes) else ascii(str(value))
+    line = _quoted(value) if isinstance(value, bytes) else ascii(str(value))
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+
+
+def _quoted(value: bytes) -> str:
+    try:
+        return ascii(value.decode("utf-8"))
+    except UnicodeDecodeError:
+        return ascii(value)[1:]  # without the b of a Python literal
 
 
 # --- media ----------------------------------------------------------------------------------------------------------
@@ -196,3 +241,12 @@ def decode_durations(reply: object, count: int) -> tuple[Duration, ...]:
     if not isinstance(reply, list) or len(reply) != count:
         return (Duration(DurationKind.CORRUPT, None, shown(reply)),) * count
     return tuple(decode_duration(value) for value in reply)
+
+
+def containing(expression: str) -> bytes:
+    """Return the glob for names that contain ``expression``, whose own globs stay live (SPEC 7).
+
+    A backslash at its end would escape the star that follows: it is taken for itself.
+    """
+    dangling = (len(expression) - len(expression.rstrip("\\"))) % 2
+    return encode("*" + expression + "\\" * dangling + "*")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvbboxes import aggregate
-from dvbboxes.aggregate import Change, ChannelDay, Holding, Span, channel_day
+from dvbboxes.aggregate import ChannelDay, Holding, Span, channel_day
+from dvbboxes.aggregate.difference import Change, counted, edits
 from dvbboxes.model import (
     Answer,
     Config,
@@ -209,12 +209,13 @@ def test_the_folder_of_a_file_is_the_instances_own_business() -> None:
         (("a", "b", "c"), ("a", "c"), Change(0, 1, 1)),
         ((), ("a",), Change(1, 0, 0)),
         (("a", "a", "a"), ("a", "a"), Change(0, 1, 0)),
+        (("a", "b", "c"), ("b", "a", "c"), Change(0, 0, 2)),
     ],
 )
 def test_a_change_counts_what_is_added_dropped_and_moved(
     base: Sequence[str], other: Sequence[str], expected: Change
 ) -> None:
-    assert aggregate.change(program(*base).slots, program(*other).slots) == expected
+    assert counted(edits(program(*base).slots, program(*other).slots)) == expected
 
 
 names = st.lists(st.sampled_from("abc"), max_size=4)

@@ -107,7 +107,9 @@ def test_the_sample_is_two_channels_and_a_week_and_always_the_same() -> None:
     # A day plays the same whatever day it is looked at from.
     shared = sample.content(TODAY + timedelta(days=1)).programs
     assert all(shared[key] == names for key, names in content.programs.items() if key in shared)
-    assert len(set(content.programs.values())) == 14
+    # It is not the news alone that changes.
+    rest = {tuple(n for n in names if not n.startswith(("jt_", "vaovao_"))) for names in content.programs.values()}
+    assert len(rest) == 14
 
 
 @pytest.mark.parametrize("today", [TODAY + timedelta(days=n) for n in range(7)])
@@ -385,7 +387,9 @@ def test_a_server_that_died_is_said_by_status_and_stop_ends_a_frozen_keeper() ->
 
     assert eventually(lambda: alive() == [True, False, True, True])
     os.kill(state.keeper_pid, signal.SIGSTOP)
+    begun = time.monotonic()
     assert demo.stop() is True
+    assert time.monotonic() - begun < 8  # it was told to go on; it did not have to be killed
     assert not any(map(process.started_at, [state.keeper_pid, *server_pids_before]))
 
 

@@ -68,7 +68,19 @@ def test_the_configuration_names_the_servers_that_run(fleet: World) -> None:
     assert Path(config.data_folder).is_relative_to(fleet.servers.folder)
 
 
-def test_in_sync_means_up_to_the_masters_last_write(fleet: World) -> None:
+def test_a_replica_has_caught_up_when_the_link_is_up_the_history_the_same_and_the_offset_reached() -> None:
+    master = {"master_replid": "one", "master_repl_offset": "70"}
+    replica = {"master_link_status": "up", "master_replid": "one", "slave_repl_offset": "70"}
+    assert servers.has_caught_up(master, replica)
+    assert servers.has_caught_up(master, {**replica, "slave_repl_offset": "84"})
+    assert not servers.has_caught_up(master, {**replica, "slave_repl_offset": "69"})
+    assert not servers.has_caught_up(master, {**replica, "master_link_status": "down"})
+    assert not servers.has_caught_up(master, {**replica, "master_replid": "before"})
+    assert not servers.has_caught_up(master, {})
+    assert not servers.has_caught_up({}, replica)
+
+
+def test_a_replica_that_does_not_answer_is_not_in_sync(fleet: World) -> None:
     fqdn = fleet.layout.fqdns[0]
     fleet.freeze(fleet.replica(fqdn))
     servers.tell(fleet.master(fqdn).endpoint, [(0, ("SET", "a", "1"))])
@@ -145,8 +157,10 @@ def test_servers_never_ready_are_given_up_at_the_deadline_and_killed(
     monkeypatch.setenv(
         "DVBBOXES_REDIS_SERVER", str(script(tmp_path / "mute", f"echo $$ >>'{pids}'; echo almost; exec sleep 600"))
     )
+    begun = time.monotonic()
     with pytest.raises(ServerStartError, match=r"not ready after 1 s: master, replica: almost"):
         servers.launch(tmp_path / "x", PAIR, deadline=1)
+    assert time.monotonic() - begun < LONG
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) == 2
     assert not any(map(process.started_at, started))
@@ -256,3 +270,21 @@ def test_a_zombie_counts_as_dead() -> None:
     assert eventually(lambda: not process.is_alive(child.pid, started))
     assert Path(f"/proc/{child.pid}").exists()
     child.wait()
+
+
+def test_an_error_reply_of_our_own_server_is_told_as_one(fleet: World) -> None:
+    endpoint = fleet.master(fleet.layout.fqdns[0]).endpoint
+    with pytest.raises(ServerStartError, match=f"our server 127.0.0.1:{endpoint.port}: .*unknown command 'NONSENSE'"):
+        servers.tell(endpoint, [(0, ("NONSENSE",))])
+
+
+def test_a_skip_is_a_failure_where_every_test_is_required(
+    need: Callable[[object, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DVBBOXES_TEST_REQUIRE", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no sshd"):
+        need(False, "no sshd")
+    monkeypatch.setenv("DVBBOXES_TEST_REQUIRE", "all")
+    with pytest.raises(pytest.fail.Exception, match="no sshd"):
+        need(False, "no sshd")
+    need(True, "no sshd")

@@ -78,7 +78,7 @@ def test_what_is_no_ddmmyyyy_is_no_day(text: str) -> None:
         (b"/opt/tsfiles/film_a.ts:", b"1497528000", "has no index"),
         (b"/opt/tsfiles/film_a.ts:-1", b"1497528000", "has no index"),
         (b"/opt/tsfiles/:0", b"1497528000", "has no index"),
-        (b"/opt/tsfiles/film_a.ts:007", b"1497528000", "not written as a number"),
+        (b"/opt/tsfiles/film_a.ts:007", b"1497528000", "has no index"),
         (b"/opt/tsfiles/film_a.ts:0", b"inf", "no time of that day"),
         (b"/opt/tsfiles/film_a.ts:0", b"nan", "no time of that day"),
         (b"/opt/tsfiles/film_a.ts:0", b"1e300", "no time of that day"),

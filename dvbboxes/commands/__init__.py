@@ -10,10 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dvbboxes.errors import ExitStatus, UnknownName, UsageError, worst
+from dvbboxes.errors import ConfigError, ExitStatus, UnknownName, UsageError, worst
 from dvbboxes.model import Config, FailureKind, Gathered, Instance
+
+if TYPE_CHECKING:
+    from dvbboxes.fleet import Fleet
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +43,49 @@ class Verb:
     options: tuple[Option, ...] = ()
 
 
+def _nobody_to_ask(question: str) -> bool:
+    raise UsageError(f"{question} There is no terminal to ask on: --yes says yes")
+
+
 @dataclass(frozen=True)
 class Context:
     """What a verb may know of the world: handed in, so that tests replace it instead of patching globals.
 
-    ``now`` is Unix seconds; ``config_path`` names the configuration, which is read at first use.
+    ``now`` is Unix seconds; ``config_path`` names the configuration, which is read at first use. ``who`` and ``host``
+    are written into the journal, with ``command``, the line as typed. ``ask`` puts a question to the operator,
+    ``tell`` shows a view before the command ends, ``progress`` how far it is (phase, done, total).
     """
 
     config_path: str
     now: float
     environ: Mapping[str, str] = field(default_factory=dict)
     warn: Callable[[str], None] = lambda line: None
+    who: str = ""
+    host: str = ""
+    command: str = ""
+    ask: Callable[[str], bool] = _nobody_to_ask
+    tell: Callable[[object, Gathered[Any] | None], None] = lambda view, gathered: None
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
 
     @cached_property
-    def config(self) -> Config:
-        """The configuration, with its log file and data folder made; raises ConfigError."""
+    def _prepared(self) -> tuple[Config, tuple[str, ...]]:
         from dvbboxes.config import load, prepare
 
         config = load(self.config_path)
-        for line in (*config.warnings, *prepare(config)):
+        problems = prepare(config)
+        for line in (*config.warnings, *problems):
             self.warn(line)
-        return config
+        return config, problems
+
+    @property
+    def config(self) -> Config:
+        """The configuration, with its log file and data folder made; raises ConfigError."""
+        return self._prepared[0]
+
+    def must_write(self) -> None:
+        """Raise ConfigError unless the log file and the data folder can be written: no write without its journal."""
+        if self._prepared[1]:
+            raise ConfigError(self._prepared[1])
 
     @property
     def today(self) -> date:
@@ -73,12 +100,15 @@ class Context:
 class Result:
     """What a verb found. ``view`` is what the renderers know; ``gathered`` who answered (None: nobody was asked).
 
-    ``difference``: the answer is "no", or a difference was found.
+    ``difference``: the answer is "no", or a difference was found. ``refused``: something was refused as unsafe;
+    ``partial``: something that was to be done is not.
     """
 
     view: object
     gathered: Gathered[Any] | None = None
     difference: bool = False
+    refused: bool = False
+    partial: bool = False
 
     @property
     def status(self) -> ExitStatus:
@@ -88,12 +118,17 @@ class Result:
     def _statuses(self) -> Iterable[ExitStatus]:
         if self.gathered is not None:
             missing = self.gathered.missing
-            if missing and not self.gathered.answered:
-                yield ExitStatus.NO_ANSWER
-            if any(answer.error and answer.error.kind is FailureKind.TOO_OLD for answer in missing):
+            too_old = any(answer.error and answer.error.kind is FailureKind.TOO_OLD for answer in missing)
+            if too_old:  # somebody did answer: that its data are not wanted is the more useful thing to say
                 yield ExitStatus.TOO_OLD
+            elif missing and not self.gathered.answered:
+                yield ExitStatus.NO_ANSWER
             if missing:
                 yield ExitStatus.PARTIAL
+        if self.refused:
+            yield ExitStatus.REFUSED
+        if self.partial:
+            yield ExitStatus.PARTIAL
         if self.difference:
             yield ExitStatus.DIFFERENCE
 
@@ -140,6 +175,12 @@ class Asked:
     deadline: float
     max_age: float | None
 
+    def fleet(self) -> Fleet:
+        """Return a fleet of replicas that takes no older data than is allowed."""
+        from dvbboxes.fleet import Fleet  # redis is imported by the commands that ask somebody
+
+        return Fleet(max_age=self.max_age)
+
 
 def asked(
     context: Context,
@@ -158,6 +199,12 @@ def asked(
         seconds("--timeout", timeout) if timeout is not None else redis.deadline,
         age,
     )
+
+
+def gather(whom: Asked, question: Callable[..., Gathered[T]], *arguments: Any) -> Gathered[T]:
+    """Ask one question of :mod:`dvbboxes.questions` and return what was gathered."""
+    with whom.fleet() as fleet:
+        return question(fleet, whom.instances, whom.deadline, *arguments)
 
 
 def scope(config: Config, towns: Sequence[str] | None, instances: Sequence[str] | None) -> tuple[Instance, ...]:

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
-from dvbboxes.commands import SCOPE, SERVICES, Asked, Context, Result, Verb, asked, channels, option
+from dvbboxes.commands import SCOPE, SERVICES, Context, Result, Verb, asked, channels, gather, option
 from dvbboxes.days import parse_clock, parse_days
 from dvbboxes.errors import UsageError
 
 if TYPE_CHECKING:
-    from dvbboxes.aggregate import Holding, Span
-    from dvbboxes.fleet import Talk
-    from dvbboxes.model import Config, Gathered, Instance, Schedule
+    from dvbboxes.aggregate import Span
+    from dvbboxes.model import Config
 
 DAY = option("day", metavar="DAY", help="15062017, 15/06, 15/06/2017, 2017-06-15, today, tomorrow, +2, or A..B")
+DAYS = option("day", metavar="DAY", nargs="?", help="only this day, or these: A..B (default: from the day on air)")
 FROM = option("--from", dest="since", metavar="TIME", help="from what is on air at this time (20:00, or now)")
 TO = option("--to", dest="until", metavar="TIME", help="up to this time (times before the day's start: next morning)")
 
@@ -34,12 +34,13 @@ def show(
     holds it is shown apart. Without -s all channels are shown. It is the schedule, not the transmission.
     """
     from dvbboxes.aggregate import Programs, channel_day
+    from dvbboxes.questions import hold
 
     config = context.config
     days = parse_days(day, context.today)
     sids = channels(config, services)
     whom = asked(context, **scope)
-    gathered = hold(whom, [(one, sid) for one in days for sid in sids])
+    gathered = gather(whom, hold, [(one, sid) for one in days for sid in sids])
     spans = {one: _span(context, one, since, until) for one in days}
     shown = tuple(channel_day(config, gathered, one, sid, spans[one]) for one in days for sid in sids)
     view = Programs(shown, config.schedule.zone, context.now, context.today, config.schedule.tolerance, spans[days[0]])
@@ -47,72 +48,57 @@ def show(
     return Result(view, gathered, answered and any(c.differs or not c.scheduled for c in shown))
 
 
-def hold(whom: Asked, keys: Sequence[tuple[date, str]]) -> Gathered[Holding]:
-    """Return what each instance holds under the (day, service id) keys, and of every file named there by anyone."""
-    from dvbboxes.fleet import Fleet
-    from dvbboxes.wire import program_request
+def diff(context: Context, day: str, services: Sequence[str] | None, **scope: Any) -> Result:
+    """Compare the program of a day over the instances: those that say the same folded, and what the others change.
 
-    request = program_request(keys)
-    board = _Board(keys)
+    The program that most instances hold comes first; the others are shown as what they add (+), drop (-) and move (~).
+    Exit status 1 when any differ.
+    """
+    from dvbboxes.aggregate.compare import ProgramDiff, channel_diff
+    from dvbboxes.questions import hold
 
-    def talk(instance: Instance) -> Talk[Holding]:
-        return (yield from board.talk(request))
+    config = context.config
+    days = parse_days(day, context.today)
+    sids = channels(config, services)
+    gathered = gather(asked(context, **scope), hold, [(one, sid) for one in days for sid in sids])
+    compared = tuple(channel_diff(config, gathered, one, sid) for one in days for sid in sids)
+    view = ProgramDiff(compared, config.schedule.zone, context.today)
+    return Result(view, gathered, any(channel.differs for channel in compared))
 
-    with Fleet(max_age=whom.max_age) as fleet:
-        return fleet.gather(whom.instances, talk, whom.deadline)
+
+def now(context: Context, services: Sequence[str] | None, **scope: Any) -> Result:
+    """Show what should be on air now: since, until, what is next, whether the file is there, on which instances.
+
+    It is the schedule, not the transmission. Exit status 1 when instances differ, nothing is scheduled, or a file is
+    missing.
+    """
+    from dvbboxes.aggregate.onair import ProgramNow, channel_now, day_on_air
+    from dvbboxes.questions import hold
+
+    config = context.config
+    sids = channels(config, services)
+    whom = asked(context, **scope)
+    days = dict.fromkeys(day_on_air(config, instance, context.now) for instance in whom.instances)
+    gathered = gather(whom, hold, [(day, sid) for day in days for sid in sids])
+    playing = tuple(channel_now(config, gathered, context.now, sid) for sid in sids)
+    view = ProgramNow(playing, config.schedule.zone, context.now)
+    return Result(view, gathered, bool(gathered.answered) and any(channel.wrong for channel in playing))
 
 
-class _Board:
-    """What the talks of one gather share: equal replies are decoded once, and every file named is asked of everyone."""
+def list_(context: Context, day: str | None, services: Sequence[str] | None, **scope: Any) -> Result:
+    """List the programs that exist: days and channels, how many instances hold each, and until when it is scheduled.
 
-    def __init__(self, keys: Sequence[tuple[date, str]]) -> None:
-        self._keys = keys
-        self._seen: dict[tuple[date, str], list[tuple[Any, Schedule]]] = {key: [] for key in keys}
-        self._names: dict[str, None] = {}
-        self._requests: dict[int, tuple[tuple[str, ...], Any]] = {}
-        self._media: list[tuple[Any, tuple[str, ...], Any]] = []
+    Without DAY everything from the day on air is listed. Exit status 1 when some instance lacks what another one holds.
+    """
+    from dvbboxes.aggregate.calendar import program_list
+    from dvbboxes.questions import shelves
 
-    def talk(self, request: Any) -> Talk[Holding]:
-        from dvbboxes.aggregate import Holding
-        from dvbboxes.fleet import RENDEZVOUS
-
-        replies = yield request
-        programs = {key: self._program(key, reply) for key, reply in zip(self._keys, replies, strict=True)}
-        yield RENDEZVOUS
-        if not self._names:
-            return Holding(programs, {})
-        names, wanted = self._wanted()
-        (reply,) = yield wanted
-        return Holding(programs, self._durations(names, reply))
-
-    def _program(self, key: tuple[date, str], reply: Any) -> Schedule:
-        from dvbboxes.wire import decode_program
-
-        for known, program in self._seen[key]:
-            if known == reply:
-                return program
-        program = decode_program(*key, reply)
-        self._seen[key].append((reply, program))
-        self._names.update((slot.media, None) for slot in program.slots)
-        return program
-
-    def _wanted(self) -> tuple[tuple[str, ...], Any]:
-        from dvbboxes.wire import duration_request
-
-        if len(self._names) not in self._requests:
-            names = tuple(self._names)
-            self._requests[len(names)] = names, duration_request(names)
-        return self._requests[len(self._names)]
-
-    def _durations(self, names: tuple[str, ...], reply: Any) -> Any:
-        from dvbboxes.wire import decode_durations
-
-        for known, asked_for, durations in self._media:
-            if asked_for is names and known == reply:
-                return durations
-        durations = dict(zip(names, decode_durations(reply, len(names)), strict=True))
-        self._media.append((reply, names, durations))
-        return durations
+    config = context.config
+    days = None if day is None else parse_days(day, context.today)
+    sids = channels(config, services)
+    gathered = gather(asked(context, **scope), shelves, sids, context.today)
+    view = program_list(config, gathered, sids, days, context.today)
+    return Result(view, gathered, view.uneven)
 
 
 def _span(context: Context, day: date, since: str | None, until: str | None) -> Span:
@@ -139,4 +125,9 @@ def _clock(config: Config) -> str:
     return start.strftime("%H:%M")
 
 
-VERBS = (Verb("show", show, (DAY, SERVICES, FROM, TO, *SCOPE)),)
+VERBS = (
+    Verb("show", show, (DAY, SERVICES, FROM, TO, *SCOPE)),
+    Verb("diff", diff, (DAY, SERVICES, *SCOPE)),
+    Verb("now", now, (SERVICES, *SCOPE)),
+    Verb("list", list_, (DAYS, SERVICES, *SCOPE)),
+)

@@ -9,8 +9,8 @@ from pathlib import Path
 def started_at(pid: int) -> str:
     """Return a text that tells this process from a later one of the same number; empty if it is dead.
 
-    Dead includes a zombie: an orphan that exited may never be collected. Without ``/proc`` (macOS) the text is the
-    same for every living process.
+    Dead includes a zombie: an orphan that exited may never be collected. One whose other threads still run is not dead
+    yet: its port still accepts. Without ``/proc`` (macOS) the text is the same for every living process.
     """
     if not Path("/proc/self/stat").exists():
         return "alive" if _signalled(pid) else ""
@@ -19,7 +19,8 @@ def started_at(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return "" if fields[0] in "ZX" else fields[19]
+    dead = fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1)
+    return "" if dead else fields[19]
 
 
 def is_alive(pid: int, started: str) -> bool:

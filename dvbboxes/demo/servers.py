@@ -281,11 +281,18 @@ def wait_in_sync(pairs: Sequence[tuple[Server, Server]], deadline: float) -> Non
 
 
 def _in_sync(master: Server, replica: Server, timeout: float) -> bool:
-    wanted, got = _replication(master.endpoint, timeout), _replication(replica.endpoint, timeout)
+    return has_caught_up(_replication(master.endpoint, timeout), _replication(replica.endpoint, timeout))
+
+
+def has_caught_up(master: Mapping[str, str], replica: Mapping[str, str]) -> bool:
+    """Return whether a replica has all its master had, from the ``INFO replication`` fields of both.
+
+    The master's are to be read first: the replica may then be further, never behind what counts.
+    """
     return (
-        got.get("master_link_status") == "up"
-        and got.get("master_replid") == wanted.get("master_replid", "")
-        and int(got.get("slave_repl_offset", -1)) >= int(wanted.get("master_repl_offset", 0))
+        replica.get("master_link_status") == "up"
+        and replica.get("master_replid") == master.get("master_replid", "")
+        and int(replica.get("slave_repl_offset", -1)) >= int(master.get("master_repl_offset", 0))
     )
 
 

@@ -38,6 +38,8 @@ def text(view: Programs, gathered: Gathered[Any] | None, style: Style) -> Iterat
 
 
 def _channel(view: Programs, channel: ChannelDay, style: Style) -> Iterator[str]:
+    if not channel.blocks:
+        yield f"{style.paint(f'{channel.service_id} {clean(channel.name)}', 'bold')}  no instance asked carries it"
     for block in channel.blocks:
         yield _heading(view, channel, block, style)
         yield from _voices(block, style)
@@ -178,10 +180,14 @@ def _channel_data(view: Programs, channel: ChannelDay) -> dict[str, Any]:
         "service_id": channel.service_id,
         "channel": channel.name,
         "window": [iso(moment, view.zone) for moment in channel.window],
-        "agreed": not channel.differs,
+        "agreed": not channel.differs if any(_heard(block) for block in channel.blocks) else None,
         "corrupt": {fqdn: list(lines) for fqdn, lines in channel.corrupt.items()},
         "blocks": [_block_data(view, block) for block in channel.blocks],
     }
+
+
+def _heard(block: Block) -> bool:
+    return any(voice.agree or voice.differ for voice in block.towns)
 
 
 def _block_data(view: Programs, block: Block) -> dict[str, Any]:
@@ -204,7 +210,8 @@ def _block_data(view: Programs, block: Block) -> dict[str, Any]:
             }
             for variant in block.variants
         ],
-        "entries": [_row_data(view, row) for row in block.rows],
+        # An empty list says that nothing is scheduled: only one who answered can say so (SPEC 8.3).
+        "entries": [_row_data(view, row) for row in block.rows] if _heard(block) else None,
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from dvbboxes.model import Gathered, State
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "reverse": "7"}
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "36", "reverse": "7"}
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -58,13 +58,23 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
 
 
 def clock(moment: float | None, zone: tzinfo) -> str:
-    """Return a moment's local time of day, ``05:20:00``; ``?`` for None."""
-    return "?" if moment is None else datetime.fromtimestamp(moment, zone).strftime("%H:%M:%S")
+    """Return a moment's local time of day, ``05:20:00``; ``?`` for none."""
+    local = _local(moment, zone)
+    return "?" if local is None else local.strftime("%H:%M:%S")
 
 
 def iso(moment: float | None, zone: tzinfo) -> str | None:
     """Return a moment in ISO 8601 with its offset, for JSON and CSV; fractions are kept."""
-    return None if moment is None else datetime.fromtimestamp(moment, zone).isoformat()
+    local = _local(moment, zone)
+    return None if local is None else local.isoformat()
+
+
+def _local(moment: float | None, zone: tzinfo) -> datetime | None:
+    """Return a moment in a zone; None for a moment no calendar has (a file that lasts 1e300 s ends then)."""
+    try:
+        return None if moment is None else datetime.fromtimestamp(moment, zone)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def dated(day: date, *, year: bool = True) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, time, tzinfo
 from typing import TypeAlias
 
+from dvbboxes.aggregate.difference import Change, counted, edits
 from dvbboxes.model import Answer, Config, Duration, DurationKind, Gathered, Instance, Schedule, Setting, Slot
 from dvbboxes.schedule import choose, cut, rank, window
 
@@ -23,18 +24,6 @@ class Holding:
 
     programs: Mapping[tuple[date, str], Schedule]
     media: Mapping[str, Duration]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """How one program differs from another: entries added, dropped, and the same file at another start."""
-
-    added: int
-    dropped: int
-    moved: int
-
-    def __str__(self) -> str:
-        return f"+{self.added} -{self.dropped} ~{self.moved}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +156,6 @@ def channel_day(
     )
 
 
-def change(base: Sequence[Slot], other: Sequence[Slot]) -> Change:
-    """Return what turns ``base`` into ``other``: entries matched by file in order; a match at another start moved."""
-    from difflib import SequenceMatcher  # only a difference pays for it
-
-    matcher = SequenceMatcher(None, [slot.media for slot in base], [slot.media for slot in other], autojunk=False)
-    same = moved = 0
-    for a, b, size in matcher.get_matching_blocks():
-        same += size
-        moved += sum(base[a + n].start != other[b + n].start for n in range(size))
-    return Change(len(other) - same, len(base) - same, moved)
-
-
 def largest_duration(durations: Iterable[Duration]) -> float | None:
     """Return the duration to count with, in seconds: the largest measured one; None where none is (SPEC 5)."""
     return max((d.seconds for d in durations if d.seconds is not None), default=None)
@@ -213,11 +190,21 @@ def _durations(answers: Sequence[Answer[Holding]]) -> dict[str, dict[str, Durati
 
 
 def _corrupt(answers: Sequence[Answer[Holding]], day: date, service_id: str) -> dict[str, tuple[str, ...]]:
-    return {
-        answer.instance.fqdn: answer.value.programs[day, service_id].corrupt
-        for answer in answers
-        if answer.value is not None and answer.value.programs[day, service_id].corrupt
+    """Return fqdn -> what stands there and cannot be understood: of the program, and of the files it names."""
+    values = {answer.instance.fqdn: answer.value for answer in answers if answer.value is not None}
+    programs = {id(value.programs[day, service_id]): value.programs[day, service_id] for value in values.values()}
+    named = {slot.media for program in programs.values() for slot in program.slots}
+    found = {
+        fqdn: (*value.programs[day, service_id].corrupt, *_corrupt_durations(value.media, named))
+        for fqdn, value in values.items()
     }
+    return {fqdn: lines for fqdn, lines in found.items() if lines}
+
+
+def _corrupt_durations(media: Mapping[str, Duration], named: set[str]) -> Iterable[str]:
+    for name, duration in media.items():
+        if duration.kind is DurationKind.CORRUPT and name in named:
+            yield f"{name} has the duration {duration.text}, which is no number of seconds"
 
 
 def _blocks(
@@ -282,7 +269,7 @@ def _variants(
             tuple(voice.instance.fqdn for voice in group),
             len(slots),
             rank(slots)[1] if slots else None,
-            change(base, slots),
+            counted(edits(base, slots)),
             shown_for.get(other, ()),
         )
 
