@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections import OrderedDict
     from configparser import RawConfigParser
 
+    from dvbboxes.api import Listing as Listing
     from dvbboxes.api import Media as Media
     from dvbboxes.api import Program as Program
     from dvbboxes.main import Manager
@@ -35,12 +36,13 @@ _LAZY = {
     "CONFIG": ("dvbboxes.api", "raw_config", True),
     "LOGGER": ("dvbboxes.api", "logger", True),
     "MANAGER": ("dvbboxes.main", "make_manager", True),
+    "Listing": ("dvbboxes.api", "Listing", False),
     "Media": ("dvbboxes.api", "Media", False),
     "Program": ("dvbboxes.api", "Program", False),
     "cli": ("dvbboxes.main", "cli", False),
 }
 
-__all__ = ["CHANNELS", "CLUSTER", "CONFIG", "LOGGER", "MANAGER", "TOWNS", "Media", "Program", "cli"]
+__all__ = ["CHANNELS", "CLUSTER", "CONFIG", "LOGGER", "MANAGER", "TOWNS", "Listing", "Media", "Program", "cli"]
 
 
 def __getattr__(name: str) -> Any:

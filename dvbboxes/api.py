@@ -6,16 +6,21 @@ of the rest, and a warning goes to ``LOGGER``; only when no instance answers NoA
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dvbboxes.errors import BadDay, NoAnswer, UnknownName
+from dvbboxes.errors import BadDay, DvbboxesError, ListingError, NoAnswer, UnknownName, UsageError
+from dvbboxes.listing import parse
 from dvbboxes.model import Config, DurationKind, Gathered, Instance, Slot
-from dvbboxes.wire import media_file, parse_day_text, shown
+from dvbboxes.schedule import lay_out
+from dvbboxes.wire import day_text, media_file, parse_day_text, shown
 
 if TYPE_CHECKING:
     import logging
@@ -228,3 +233,92 @@ class Program:
                 candidates.append(cut(answer.value[key].slots, moment, end - start))
         best = choose(candidates)
         return candidates[best] if best is not None else ()
+
+
+# --- Listing --------------------------------------------------------------------------------------------------------
+
+
+class UndatedListing(DvbboxesError, Warning):
+    """A listing without a day, or with one that is no date; its text has every mistake, with its line."""
+
+
+class BadNames(UsageError):
+    """Names in a listing that are no media names: ``args[0]`` is the list of them, ``str()`` has every mistake."""
+
+    def __init__(self, names: list[str], text: str) -> None:
+        super().__init__(names)
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class Listing:
+    """The text file a programmer writes (SPEC 5, 7), read and checked at once.
+
+    Raises Warning where it has no day or one that is no date, ValueError whose first argument is the list of bad names,
+    ValueError for whatever else is wrong.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.filepath = os.fspath(path)
+        content = Path(path).read_bytes()
+        try:
+            self._listing = parse(content, filename=self.filepath, today=_calendar_day())
+        except ListingError as error:
+            if error.undated:
+                raise UndatedListing(str(error)) from error
+            if error.bad_names:
+                raise BadNames(list(error.bad_names), str(error)) from error
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Listing {self.filepath}>"
+
+    @property
+    def days(self) -> list[str]:
+        """The days as ``ddmmyyyy``, in the order of the file."""
+        return [day_text(day.day) for day in self._listing.days]
+
+    @property
+    def filenames(self) -> dict[str, float]:
+        """Name (without ``.ts``) -> duration in seconds; 0 if the file is missing."""
+        from dvbboxes.questions import durations
+
+        names = dict.fromkeys(entry.name for day in self._listing.days for entry in day.entries)
+        gathered = _ask(None, durations, [media_file(name) for name in names])
+        return {name: _stored(gathered, media_file(name)) for name in names}
+
+    def parse(self) -> Iterator[str]:
+        """Yield a JSON object per day, in the order of the file.
+
+        ``{"day": "15062017", "1497501000.0_0": {"filename": "film_a", "duration": 5400.12}, ...}``, keys
+        ``<start>_<index>`` in order, starts in Unix seconds.
+        """
+        seconds, schedule = self.filenames, config().schedule
+        for day in self._listing.days:
+            names = [entry.name for entry in day.entries]
+            slots = lay_out(day.day, names, seconds, schedule.zone, schedule.day_start, "/")
+            entries = {
+                f"{slot.start}_{slot.index}": {"filename": name, "duration": seconds[name]}
+                for slot, name in zip(slots, names, strict=True)
+            }
+            yield json.dumps({"day": day_text(day.day), **entries})
+
+    @staticmethod
+    def apply(
+        parsed: Iterable[str | Mapping[str, Any]], service_id: str | int, towns: str | Iterable[str] | None = None
+    ) -> dict[str, dict[str, dict[str, dict[str, bool]]]]:
+        """Write days as :meth:`parse` yields them (decoded, or as JSON text) to the masters of the towns.
+
+        Returns ``{town: {day: {instance: {'delete': bool, 'insert': bool}}}}``: true where the program stands there as
+        meant. None of the command's questions and guards; the same lock, journal, transaction and read-back. Raises
+        ValueError for what is no such object, KeyError for an unknown town or channel, Locked where another run writes.
+        """
+        from dvbboxes.apply.parsed import apply_parsed
+
+        return apply_parsed(config(), parsed, str(service_id), _scope(towns))
+
+
+def _calendar_day() -> date:
+    return datetime.fromtimestamp(time.time(), config().schedule.zone).date()

@@ -2,7 +2,7 @@
 
 ::
 
-    DvbboxesError                  1    the root: nothing else is raised on purpose
+    DvbboxesError                 70    the root: nothing else is raised on purpose
     +-- UsageError                 2    what was asked for cannot be understood (a ValueError)
     |   +-- UnknownName            2    a town, instance, channel, option or word (a KeyError too)
     |   +-- BadDay                 2    a day that is no date
@@ -13,7 +13,7 @@
     +-- DataTooOld                 6    answers older than the age that was allowed
     +-- Refused                    7    refused as unsafe
     +-- Locked                    75    another run holds the lock
-    +-- ServerStartError           1    a Redis server of ours (demo, tests) did not come up
+    +-- ServerStartError          70    a Redis server of ours (demo, tests) did not come up
 
 What goes wrong *on one instance* is no exception: it is a :class:`dvbboxes.model.Failure`, a value in its answer.
 """
@@ -35,6 +35,7 @@ class ExitStatus(IntEnum):
     NO_ANSWER = 5
     TOO_OLD = 6
     REFUSED = 7
+    FAILED = 70  # for a reason of its own: a bug of ours, no room for the output, a server of ours that does not start
     LOCKED = 75
     INTERRUPTED = 130
 
@@ -42,6 +43,7 @@ class ExitStatus(IntEnum):
 #: Where several hold, the first of these is the one to report.
 PRECEDENCE = (
     ExitStatus.INTERRUPTED,
+    ExitStatus.FAILED,
     ExitStatus.USAGE,
     ExitStatus.CONFIGURATION,
     ExitStatus.LOCKED,
@@ -71,7 +73,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 class DvbboxesError(Exception):
     """The root of the tree; ``str()`` is one line (or one line per mistake) for the operator."""
 
-    status = ExitStatus.DIFFERENCE
+    status = ExitStatus.FAILED
 
     def __str__(self) -> str:
         # KeyError would show the repr of its argument; all of ours are sentences.
@@ -105,10 +107,22 @@ class ListingError(UsageError):
 
     ``mistakes`` holds ``(line, what is wrong)``, lines counted from 1; line 0 is the file as a whole. ``more`` is how
     many further mistakes were counted and not kept. ``source`` is the file's name, empty where there is none.
+    ``bad_names`` are the lines that are no media names (of the mistakes kept); ``undated``: it has no day, or one that
+    is no date.
     """
 
-    def __init__(self, mistakes: Iterable[tuple[int, str]], *, more: int = 0, source: str = "") -> None:
+    def __init__(
+        self,
+        mistakes: Iterable[tuple[int, str]],
+        *,
+        more: int = 0,
+        source: str = "",
+        bad_names: Iterable[str] = (),
+        undated: bool = False,
+    ) -> None:
         self.mistakes = tuple(mistakes)
+        self.bad_names = tuple(bad_names)
+        self.undated = undated
         self.more = more
         self.source = source
         lines = [self._located(line, text) for line, text in self.mistakes]

@@ -65,7 +65,13 @@ def parse(text: str | bytes, *, filename: str = "", today: date, service_id: str
         reader.mistake(0, f"the file is named for channel {named.service_id}, not for {shown(service_id)}: rename it")
     reader.read(_lines(text))
     if reader.mistakes:
-        raise ListingError(reader.mistakes, more=reader.more, source=_printable(filename.rpartition("/")[2]))
+        raise ListingError(
+            reader.mistakes,
+            more=reader.more,
+            source=_printable(filename.rpartition("/")[2]),
+            bad_names=reader.bad_names,
+            undated=reader.undated or reader.current is None,
+        )
     return Listing(
         service_id if service_id is not None else named.service_id if named else None,
         named.first if named else None,
@@ -115,6 +121,8 @@ class _Reader:
         self.dates: dict[str, _Dated] = {}
         self.mistakes: list[tuple[int, str]] = []
         self.more = 0
+        self.bad_names: list[str] = []
+        self.undated = False
 
     def mistake(self, line: int, text: str) -> None:
         if len(self.mistakes) < MAX_MISTAKES:
@@ -146,6 +154,7 @@ class _Reader:
             dated = self.dates[line] = self._date(line)
         opened = _Opened(number, dated.day, dated.filled)
         if dated.day is None:
+            self.undated = True
             self.mistake(number, dated.wrong)
         else:
             self._place(opened, dated.day)
@@ -173,6 +182,7 @@ class _Reader:
         if misplaced:
             self.mistake(number, f"{shown(line)} stands before the first [dd/mm]")
         if not is_media_name(line):
+            self.bad_names.append(line)
             self.mistake(number, _wrong_name(line))
 
     def _date(self, line: str) -> _Dated:

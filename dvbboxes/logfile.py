@@ -5,6 +5,7 @@ The file is opened at the first line written, and again when logrotate has moved
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from logging.handlers import WatchedFileHandler
 
@@ -15,6 +16,11 @@ NAME = "dvbboxes"
 
 class _Quiet(WatchedFileHandler):
     """A handler that never disturbs an answer: a full disk or a vanished folder costs the line, nothing else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line, or drop it."""
+        with contextlib.suppress(OSError):  # the file is looked for, and opened, before logging minds its errors
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Drop the line."""

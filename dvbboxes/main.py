@@ -24,6 +24,7 @@ from dvbboxes import __version__
 from dvbboxes.commands import Context, Option, Result, Verb, option
 from dvbboxes.config import DEFAULT_PATH, locate
 from dvbboxes.errors import DvbboxesError, ExitStatus, UsageError, did_you_mean
+from dvbboxes.model import Gathered
 from dvbboxes.render import FORMATS, render
 from dvbboxes.render.style import Style
 from dvbboxes.sister import noun_position, rewrite
@@ -39,6 +40,7 @@ NOUNS = {
     "cluster": "the servers themselves: state, link, age",
     "config": "the configuration file: check it, show what is in force",
     "demo": "a whole small fleet on this machine, to try everything on",
+    "shell": "a Python shell with the API and the fleet at hand",
 }
 
 #: Words that are commands by themselves, without verbs.
@@ -231,8 +233,51 @@ def make_manager() -> Manager:
     manager.add_option("--version", dest="version", action="store_true", help="show the version and exit")
     manager.subparser_kwargs = {"title": "nouns", "metavar": "NOUN"}
     for noun, line in NOUNS.items():
-        manager.add_command(noun, _Lone(noun, line) if noun in LONE else _Noun(noun, line))
+        manager.add_command(noun, _Shell(line) if noun == "shell" else _made(noun, line))
     return manager
+
+
+def _made(noun: str, line: str) -> Any:
+    return _Lone(noun, line) if noun in LONE else _Noun(noun, line)
+
+
+class _Shell(flask_script_ng.Shell):  # type: ignore[misc]  # Flask-Script-NG is not typed
+    """Flask-Script's own shell, with the API of SPEC 7 and a fleet of replicas in its context."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(banner=f"{PROG} {__version__}: {', '.join(_SHELL_NAMES)}", make_context=_shell_context)
+        self.help = self.description = line
+
+    def create_parser(self, prog: str, func_stack: Any = (), parent: Any = None) -> Parser:
+        """Return the parser of the shell: Flask-Script's options on a strict parser."""
+        parser = Parser(prog=prog, description=f"{self.help}.", add_help=False, formatter_class=_Help)
+        flask_script_ng.add_help(parser, Manager.help_args)
+        for one in self.get_options():
+            parser.add_argument(*one.args, **one.kwargs)
+        parser.set_defaults(func_stack=(*func_stack, self))
+        return parser
+
+
+_SHELL_NAMES = ("TOWNS", "CLUSTER", "CHANNELS", "CONFIG", "LOGGER", "Media", "Program", "Listing", "config", "fleet")
+
+
+def _shell_context() -> dict[str, Any]:
+    """Return what the shell knows: the API, ``config``, and a ``fleet`` to put ``questions`` to."""
+    from dvbboxes import api, questions
+    from dvbboxes.fleet import Fleet
+
+    context: Context = flask.current_app.extensions[PROG]
+    os.environ["DVBBOXES_CONFIG"] = context.config_path  # the API reads the same file
+    made = {
+        "TOWNS": api.towns(),
+        "CLUSTER": api.cluster(),
+        "CHANNELS": api.channels(),
+        "CONFIG": api.raw_config(),
+        "LOGGER": api.logger(),
+        "config": context.config,
+        "fleet": Fleet(max_age=context.config.redis.max_age),
+    }
+    return {**made, "Media": api.Media, "Program": api.Program, "Listing": api.Listing, "questions": questions}
 
 
 class _Lone:
@@ -282,22 +327,32 @@ class _Verbs(dict[str, tuple[str, ...]]):
         return noun in NOUNS
 
 
-def run(arguments: Sequence[str]) -> ExitStatus:
-    """Run one command line (without the program's name) and return its exit status; raises DvbboxesError."""
+def run(arguments: Sequence[str], manager: Manager | None = None) -> Ended:
+    """Run one command line (without the program's name) and return how it ended; raises DvbboxesError."""
     if not arguments:
         sys.stderr.write(make_manager().create_parser(PROG, only="").format_help())
-        return ExitStatus.USAGE
+        return Ended(ExitStatus.USAGE)
     if "--version" in arguments[: noun_position(arguments, NOUNS)]:
         _write(f"{PROG} {__version__}\n")
-        return ExitStatus.DONE
-    finished: Finished = make_manager().handle(PROG, rewrite(arguments, _Verbs()))
+        return Ended(ExitStatus.DONE)
+    finished: Finished | None = (manager or make_manager()).handle(PROG, rewrite(arguments, _Verbs()))
+    if finished is None:  # the shell
+        return Ended(ExitStatus.DONE)
     result = finished.result
     if not (finished.quiet and result.status is ExitStatus.DONE):
         _write(render(finished.command, result.view, result.gathered, finished.form, _style()))
         if finished.form == "csv" and result.gathered is not None and not result.gathered.complete:
             for answer in result.gathered.missing:
                 _warn(f"{answer.instance.fqdn}: {answer.error.message if answer.error else ''}")
-    return result.status
+    return Ended(result.status, result.gathered)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command line ended: its exit status, and who was asked (None: nobody)."""
+
+    status: ExitStatus
+    gathered: Gathered[Any] | None = None
 
 
 def _write(text: str) -> None:
@@ -317,21 +372,45 @@ def cli() -> NoReturn:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments[: noun_position(arguments, NOUNS)]
     _prepare_streams()
+    manager = make_manager()
     try:
-        status = run(arguments)
+        ended = run(arguments, manager)
     except DvbboxesError as error:
         if debug:
-            import traceback
-
-            traceback.print_exc()
+            _show_traceback()
         _complain(str(error))
-        status = error.status
+        ended = Ended(error.status)
     except KeyboardInterrupt:
         _complain("interrupted")
-        status = ExitStatus.INTERRUPTED
+        ended = Ended(ExitStatus.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001  # the edge: no traceback ever reaches a user
+        if debug:
+            _show_traceback()
+        _complain(f"this is a bug in {PROG}: {type(error).__name__}: {error} ({PROG} --debug ... shows where)")
+        ended = Ended(ExitStatus.FAILED)
+    _log(manager, arguments, ended)
     # The process ends: the collector need not walk all that was imported once more, which took a sixth of its life.
     gc.freeze()
-    sys.exit(int(status))
+    sys.exit(int(ended.status))
+
+
+def _show_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _log(manager: Manager, arguments: Sequence[str], ended: Ended) -> None:
+    """Write the command's line into the log, where a configuration was in force: who, what, missing, exit status."""
+    context = manager.app.extensions[PROG] if isinstance(manager.app, flask.Flask) else None
+    if context is None or not context.configured:
+        return
+    from dvbboxes.logfile import logger, missing
+
+    absent = missing(ended.gathered) if ended.gathered else "-"
+    level = 20 if ended.status in (ExitStatus.DONE, ExitStatus.DIFFERENCE) else 30
+    line = "%s: by %s, exit status %d, missing: %s"
+    logger(context.config.log).log(level, line, shlex.join([PROG, *arguments]), context.who, ended.status, absent)
 
 
 def _prepare_streams() -> None:

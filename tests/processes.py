@@ -36,15 +36,22 @@ def environment(config: str | Path | None, environ: Mapping[str, str]) -> dict[s
     return kept | {"PYTHONPATH": str(ROOT)} | named | dict(environ)
 
 
-def run(*arguments: str, config: str | Path | None = None, cwd: Path | None = None, **environ: str) -> Ran:
-    """Run one command line and return what it did."""
+def run(
+    *arguments: str,
+    config: str | Path | None = None,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    **environ: str,
+) -> Ran:
+    """Run one command line, with ``stdin`` piped into it (None: there is none), and return what it did."""
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "dvbboxes", *arguments],
         env=environment(config, environ),
         cwd=cwd,
         capture_output=True,
-        stdin=subprocess.DEVNULL,
+        # Nothing to read is an end of file at once, as it is under cron.
+        input=b"" if stdin is None else stdin.encode("utf-8", "surrogateescape"),
         timeout=LONG,
         check=False,
     )

@@ -213,7 +213,7 @@ def test_every_level_has_its_help(folder: Path) -> None:
         assert one in verb.out
 
 
-@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun != "shell"])
 def test_every_verb_and_every_option_says_what_it_is_for(noun: str, capsys: pytest.CaptureFixture[str]) -> None:
     for verb in verbs(noun):
         assert (verb.run.__doc__ or "").strip()
@@ -334,7 +334,7 @@ def test_a_disk_that_is_full_is_said(folder: Path) -> None:
             check=False,
         )
     assert done.stderr == b"dvbboxes: the result cannot be written to standard output: No space left on device\n"
-    assert done.returncode == 1
+    assert done.returncode == 70
 
 
 def test_a_stdout_closed_before_the_start_is_no_traceback(folder: Path) -> None:
@@ -385,3 +385,32 @@ def test_an_interruption_is_one_line_and_its_own_status(folder: Path) -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=processes.LONG)
     assert (process.returncode, out, err) == (130, b"", b"dvbboxes: interrupted\n")
+
+
+# --- shell and log ----------------------------------------------------------------------------------------------------
+
+
+def test_the_shell_knows_the_api_and_the_fleet(folder: Path) -> None:
+    line = "print(TOWNS, CHANNELS, type(fleet).__name__, config.path, Media, Program, Listing, questions.__name__)"
+    ran = run("shell", "--no-ipython", "--no-bpython", "--no-ptipython", "--no-ptpython", config="good", cwd=folder,
+              stdin=f"{line}\n")  # fmt: skip
+    assert ran.status == 0
+    assert "['tana'" in ran.out
+    assert "Fleet good" in ran.out
+    assert "dvbboxes.questions" in ran.out
+
+
+def test_the_log_has_a_line_per_command_and_is_opened_again_when_moved(folder: Path) -> None:
+    log = next(
+        Path(line.partition("=")[2]) for line in (folder / "good").read_text().splitlines() if "filepath" in line
+    )
+    run("cluster", "status", config="good", cwd=folder)
+    run("program", "show", "tody", config="good", cwd=folder)
+    lines = (folder / log).read_text().splitlines()
+    assert "WARNING dvbboxes cluster status: by " in lines[-2]
+    assert "exit status 5, missing: dvb-tana-1 (refused)" in lines[-2]
+    assert lines[-1].endswith("exit status 2, missing: -")
+    (folder / log).rename(folder / "moved")
+    run("cluster", "status", config="good", cwd=folder)
+    assert len((folder / log).read_text().splitlines()) == 1
+    assert len((folder / "moved").read_text().splitlines()) == len(lines)

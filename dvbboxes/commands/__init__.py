@@ -82,6 +82,11 @@ class Context:
         """The configuration, with its log file and data folder made; raises ConfigError."""
         return self._prepared[0]
 
+    @property
+    def configured(self) -> bool:
+        """Whether the configuration has been read, without a mistake."""
+        return "_prepared" in self.__dict__
+
     def must_write(self) -> None:
         """Raise ConfigError unless the log file and the data folder can be written: no write without its journal."""
         if self._prepared[1]:
