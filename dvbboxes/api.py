@@ -91,7 +91,9 @@ def _scope(names: str | Iterable[str] | None) -> tuple[Instance, ...]:
     for name in wanted:
         if name not in by_name:
             raise UnknownName("town", name, by_name)
-    return tuple(instance for name in wanted for instance in by_name[name].instances) or config().instances
+    # Once each: one connection cannot carry two talks at a time.
+    named = tuple(instance for name in dict.fromkeys(wanted) for instance in by_name[name].instances)
+    return named or config().instances
 
 
 def _ask(names: str | Iterable[str] | None, question: Callable[..., Gathered[T]], *arguments: Any) -> Gathered[T]:
@@ -227,7 +229,7 @@ class Program:
         day_start = config().schedule.day_start
         candidates = []
         for answer in gathered.answered:
-            if answer.value is not None:
+            if answer.value is not None and answer.instance.carries(self.service_id):
                 start, end = window(self._date, answer.instance.zone, day_start)
                 moment = start if self.timestamp is None else self.timestamp
                 candidates.append(cut(answer.value[key].slots, moment, end - start))

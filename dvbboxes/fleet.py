@@ -21,14 +21,14 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from dvbboxes.model import Answer, Endpoint, Failure, FailureKind, Freshness, Gathered, Instance, State
-from dvbboxes.store import NOT_REDIS, Link, ReplyError, Unanswered
-from dvbboxes.wire import Request
+from dvbboxes.store import NOT_REDIS, Alike, Link, ReplyError, Unanswered
+from dvbboxes.wire import MEDIA, PROGRAMS, Request
 
 T = TypeVar("T")
 
@@ -53,6 +53,8 @@ HEAD = Request(((0, ("INFO", "replication")),))
 KEYSPACE = Request(((0, ("INFO", "keyspace")),))
 #: Commands whose replies prove nothing of the kind.
 _PROVE_NOTHING = frozenset({"INFO", "ZSCAN"})
+#: What is missed where a database is empty.
+_WORDS = {PROGRAMS: "programs", MEDIA: "media"}
 #: Errors that speak of the server; all others (WRONGTYPE, ...) speak of one command and are its talk's business.
 _INSTANCE_ERRORS = frozenset({"LOADING", "BUSY", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM"})
 #: A connection on this machine is made at once or not at all; a longer wait would be everybody's, and only the first
@@ -81,6 +83,19 @@ class TalkWith(Protocol[T]):  # type: ignore[misc]  # T is only returned, which 
 
     def __call__(self, instance: Instance) -> Talk[T]:
         """Return a fresh generator for this instance."""
+
+
+class Recall(Protocol):
+    """What each replica held when it was last seen, by database (:class:`dvbboxes.memory.Memory`)."""
+
+    def held(self, instance: Instance) -> Mapping[int, str]:
+        """Return which databases held something, each with the day that was last seen."""
+
+    def saw(self, instance: Instance, databases: Collection[int]) -> None:
+        """Remember that these databases hold something."""
+
+    def save(self) -> None:
+        """Write down what is new; raises nothing."""
 
 
 # --- freshness ------------------------------------------------------------------------------------------------------
@@ -163,11 +178,15 @@ class Fleet:
     """Asks many instances at once. Connections are kept between gathers and closed by :meth:`close`.
 
     One fleet belongs to one thread. ``max_age`` (seconds): older data, or data of unknown age, is no answer.
+    ``recall`` knows what each replica held: one that is empty of it now is suspect.
     """
 
-    def __init__(self, side: Side = Side.REPLICA, *, max_age: float | None = None) -> None:
+    def __init__(
+        self, side: Side = Side.REPLICA, *, max_age: float | None = None, recall: Recall | None = None
+    ) -> None:
         self._side = side
         self._max_age = max_age
+        self._recall = recall
         self._links: dict[str, Link] = {}
 
     def __enter__(self) -> Fleet:
@@ -179,10 +198,12 @@ class Fleet:
         self.close()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and have what was seen remembered."""
         for link in self._links.values():
             link.close()
         self._links.clear()
+        if self._recall is not None:
+            self._recall.save()
 
     def ask(self, instances: Sequence[Instance], request: Request, deadline: float) -> Gathered[list[Any]]:
         """Return every instance's replies to one request, within ``deadline`` seconds for all of them together."""
@@ -197,7 +218,7 @@ class Fleet:
 
         Raises nothing for an instance that fails: its answer carries the failure.
         """
-        return _Gather(self._side, self._max_age, self._links, instances, talk, deadline).run()
+        return _Gather(self._side, self._max_age, self._recall, self._links, instances, talk, deadline).run()
 
 
 class _Gather(Generic[T]):
@@ -207,16 +228,18 @@ class _Gather(Generic[T]):
         self,
         side: Side,
         max_age: float | None,
+        recall: Recall | None,
         links: dict[str, Link],
         instances: Sequence[Instance],
         talk: TalkWith[T],
         deadline: float,
     ) -> None:
-        self._side, self._max_age, self._links = side, max_age, links
+        self._side, self._max_age, self._recall, self._links = side, max_age, recall, links
         self._start = time.monotonic()
         self._deadline = deadline
         self._end = self._start + deadline
         self._progress = self._start
+        self._alike = Alike()
         self._patience = _LOCAL_CONNECT
         self._poll = select.poll()
         self._turns = [self._turn(instance, talk) for instance in instances]
@@ -340,31 +363,68 @@ class _Gather(Generic[T]):
         tolerant = turn.pending is not None and turn.pending.tolerant
         if not tolerant and (failure := _instance_failure(replies)):
             self._fail(turn, failure)
-        elif turn.head:
-            self._judge(turn, replies)
         else:
-            self._resume(turn, replies)
+            self._judge(turn, replies)
 
     def _rest(self, fd: int) -> None:
         self._poll.unregister(fd)
         del self._active[fd]
 
     def _judge(self, turn: _Turn[T], replies: list[Any]) -> None:
-        """Decide whether this replica gives an answer, before its talk hears of its first replies."""
+        """Decide whether this replica gives an answer, before its talk hears of its replies."""
         keyspace = None
         if turn.first is not None:
             (keyspace,), replies, turn.first = replies, turn.first, None
-        elif turn.pending is not None and not _shows_data(turn.pending, replies[1:]):
+        elif turn.pending is not None and not _well_formed(turn.pending, replies[1:] if turn.head else replies):
+            self._fail(turn, Failure(FailureKind.NOT_REDIS, NOT_REDIS))
+            return
+        elif self._doubts(turn, replies):
             turn.first = replies
             self._transmit(turn, KEYSPACE)
             return
-        turn.head = False
-        turn.freshness, failure = assess(replies[0], keyspace)
-        failure = failure or self._too_old(turn.freshness)
+        failure = None
+        if turn.head:
+            turn.head = False
+            turn.freshness, failure = assess(replies[0], keyspace)
+            failure = failure or self._too_old(turn.freshness)
+            replies = replies[1:]
+        failure = failure or self._compare(turn, replies, keyspace)
         if failure is None:
-            self._resume(turn, replies[1:])
+            self._resume(turn, replies)
         else:
             self._fail(turn, failure)
+
+    def _doubts(self, turn: _Turn[T], replies: list[Any]) -> bool:
+        """Return whether the replies show so little that it has to be asked whether anything is there at all."""
+        if turn.pending is None or not (turn.head or self._recall):
+            return False
+        shown = _databases(turn.pending, replies[1:] if turn.head else replies)
+        if turn.head and not any(shown.values()):
+            return True
+        if self._recall is None or all(shown.values()):
+            return False
+        held = self._recall.held(turn.instance)
+        return any(db in held for db, something in shown.items() if not something)
+
+    def _compare(self, turn: _Turn[T], replies: list[Any], keyspace: Any) -> Failure | None:
+        """Compare a replica with what is remembered of it: what is gone makes it suspect, what is there is noted."""
+        if self._recall is None or turn.pending is None:
+            return None
+        if isinstance(keyspace, bytes):
+            there = {db for db in _WORDS if f"\ndb{db}:".encode() in keyspace}
+            gone = {db: day for db, day in self._recall.held(turn.instance).items() if db not in there}
+            if gone and turn.freshness.state is State.CURRENT:
+                what, day = " and no ".join(_WORDS[db] for db in sorted(gone)), max(gone.values())
+                said = (
+                    f"is linked to its master but holds no {what}, which it did when last seen ({day}): was the "
+                    f"master wiped? If it is meant to be empty: dvbboxes cluster forget --instance {turn.instance.fqdn}"
+                )
+                turn.freshness = Freshness(State.SUSPECT, turn.freshness.age, said, turn.freshness.link)
+                return Failure(FailureKind.EMPTY, said)
+        else:
+            there = {db for db, something in _databases(turn.pending, replies).items() if something}
+        self._recall.saw(turn.instance, there)
+        return None
 
     def _too_old(self, worth: Freshness) -> Failure | None:
         if self._max_age is None or (worth.age is not None and worth.age <= self._max_age):
@@ -390,7 +450,7 @@ class _Gather(Generic[T]):
 
     def _transmit(self, turn: _Turn[T], *requests: Request) -> None:
         try:
-            turn.link.send(*requests)
+            turn.link.send(*requests, alike=self._alike)
         except Unanswered as failed:
             self._broken(turn, failed.failure)
             return
@@ -430,13 +490,37 @@ class _Gather(Generic[T]):
                 self._fail(turn, Failure(FailureKind.TIMEOUT, f"was not connected to within {self._deadline:g} s"))
 
 
-def _shows_data(request: Request, replies: Sequence[object]) -> bool:
-    """Return whether the replies to a request show that the server holds something."""
-    return any(
-        _something(reply)
-        for (_, args), reply in zip(request.commands, replies, strict=False)
-        if args[0] not in _PROVE_NOTHING
-    )
+@functools.lru_cache(maxsize=256)
+def _positions(request: Request) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Return each database a request speaks to, with the positions of the commands whose replies prove something."""
+    found: dict[int, list[int]] = {}
+    for position, (db, args) in enumerate(request.commands):
+        if args[0] not in _PROVE_NOTHING:
+            found.setdefault(db, []).append(position)
+    return tuple((db, tuple(positions)) for db, positions in found.items())
+
+
+@functools.lru_cache(maxsize=256)
+def _listings(request: Request) -> tuple[int, ...]:
+    """Return the positions of the commands that list names."""
+    return tuple(position for position, (_, args) in enumerate(request.commands) if args[0] == "KEYS")
+
+
+def _well_formed(request: Request, replies: Sequence[object]) -> bool:
+    """Return whether every list of names is one: what is none must not pass for an instance that has nothing."""
+    for position in _listings(request):
+        names = replies[position]
+        if isinstance(names, list):
+            if not set(map(type, names)) <= {bytes}:
+                return False
+        elif not isinstance(names, ReplyError):
+            return False
+    return True
+
+
+def _databases(request: Request, replies: Sequence[object]) -> dict[int, bool]:
+    """Return, for each database a request speaks to, whether the replies show that something is in it."""
+    return {db: any(_something(replies[n]) for n in positions) for db, positions in _positions(request)}
 
 
 def _something(reply: object) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import re
 import shlex
 import sys
 import time
@@ -30,21 +31,26 @@ from dvbboxes.render.style import Style
 from dvbboxes.sister import noun_position, rewrite
 
 PROG = "dvbboxes"
+PLUGIN_UNKNOWN = "DVBBOXES UNKNOWN - "
 
 #: The nouns, in the order of the help, each with its one line; ``dvbboxes.commands.NOUN`` holds its verbs.
 NOUNS = {
     "program": "what a channel plays on a day, on every server",
     "listing": "a month's programs: check a listing, plan it, put it on every server's air",
+    "rollback": "the programs that stood before a run, put back exactly",
     "history": "what was written: runs, a day's whole story, what is still owed",
+    "check": "the morning check: what will go wrong on air, where, in the order in which it hurts",
+    "coverage": "channels across days: what is scheduled, and until when",
     "media": "the files: find them, where they are, when they air",
     "cluster": "the servers themselves: state, link, age",
+    "replicas": "this server's own Redis, one per instance: set them up, verify them",
     "config": "the configuration file: check it, show what is in force",
     "demo": "a whole small fleet on this machine, to try everything on",
     "shell": "a Python shell with the API and the fleet at hand",
 }
 
 #: Words that are commands by themselves, without verbs.
-LONE = frozenset({"history"})
+LONE = frozenset({"check", "coverage", "history", "rollback"})
 
 FORMAT = option("--format", choices=FORMATS, default="text", help="how to show the result (default: text)")
 QUIET = option("-q", "--quiet", action="store_true", help="no output when all is well, for cron")
@@ -57,6 +63,8 @@ class Parser(argparse.ArgumentParser):
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
         self.leaf = True
+        # argparse's own pattern knows -1, but a range such as -3..+3 is a DAY as well, not an option.
+        self._negative_number_matcher = re.compile(r"-[0-9]+(\.\..*)?\Z")
 
     def add_subparsers(self, **kwargs: Any) -> Any:
         """Add sub-parsers as argparse does: what is left over is then theirs to complain of."""
@@ -116,11 +124,18 @@ class Manager(flask_script_ng.Manager):  # type: ignore[misc]  # Flask-Script-NG
         subparsers.required = True
         for name, command in self._commands.items():
             if only is not None and name != only:
-                subparsers.add_parser(name, help=command.help, add_help=False)
+                subparsers.add_parser(name, help=_help_line(command), add_help=False)
                 continue
             _grow(subparsers, name, command, func_stack, self)
         self.parser = parser
         return parser
+
+    def run(self, commands: Mapping[str, Any] | None = None, default_command: str | None = None) -> NoReturn:
+        """Run the command line of this process and exit: what callers of ``MANAGER`` do with a manager (SPEC 7)."""
+        self._commands.update(commands or {})
+        if default_command is not None and len(sys.argv) == 1:
+            sys.argv.append(default_command)
+        cli(self)
 
     def handle(self, prog: str, args: Sequence[str] | None = None) -> Any:
         """Parse ``args`` and run the command they name; return what it returns."""
@@ -141,7 +156,12 @@ def _grow(subparsers: Any, name: str, command: Any, func_stack: Any, parent: Man
     """Add the parser of one command or sub-manager, with its full name in its usage line."""
     grown = command.create_parser(f"{subparsers._prog_prefix} {name}", func_stack=func_stack, parent=parent)
     subparsers._name_parser_map[name] = grown
-    subparsers._choices_actions.append(subparsers._ChoicesPseudoAction(name, (), command.help))
+    subparsers._choices_actions.append(subparsers._ChoicesPseudoAction(name, (), _help_line(command)))
+
+
+def _help_line(command: Any) -> str:
+    """Return the line about a command in the help; one that a caller made by Flask-Script alone has its docstring."""
+    return str(getattr(command, "help", None) or (command.__doc__ or "").strip().partition("\n")[0])
 
 
 class Command(flask_script_ng.Command):  # type: ignore[misc]  # Flask-Script-NG is not typed
@@ -336,14 +356,17 @@ def run(arguments: Sequence[str], manager: Manager | None = None) -> Ended:
         _write(f"{PROG} {__version__}\n")
         return Ended(ExitStatus.DONE)
     finished: Finished | None = (manager or make_manager()).handle(PROG, rewrite(arguments, _Verbs()))
-    if finished is None:  # the shell
+    if not isinstance(finished, Finished):  # the shell, or a command that a caller has added
         return Ended(ExitStatus.DONE)
     result = finished.result
-    if not (finished.quiet and result.status is ExitStatus.DONE):
-        _write(render(finished.command, result.view, result.gathered, finished.form, _style()))
+    written = True
+    if not (finished.quiet and (result.silent or result.status is ExitStatus.DONE)):
+        written = _write(render(finished.command, result.view, result.gathered, finished.form, _style()))
         if finished.form == "csv" and result.gathered is not None and not result.gathered.complete:
             for answer in result.gathered.missing:
                 _warn(f"{answer.instance.fqdn}: {answer.error.message if answer.error else ''}")
+    if result.after is not None and written:
+        result.after()
     return Ended(result.status, result.gathered)
 
 
@@ -355,8 +378,11 @@ class Ended:
     gathered: Gathered[Any] | None = None
 
 
-def _write(text: str) -> None:
-    """Write to stdout, all of it now. A reader that went away (head, less) is no error; a full disk is."""
+def _write(text: str) -> bool:
+    """Write to stdout, all of it now; return whether it went out.
+
+    A reader that went away (head, less) is no error; a full disk is.
+    """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -365,21 +391,24 @@ def _write(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise DvbboxesError(f"the result cannot be written to standard output: {error.strerror}") from error
+        return False
+    return True
 
 
-def cli() -> NoReturn:
-    """Run the command line of this process and exit: the ``dvbboxes`` command."""
+def cli(manager: Manager | None = None) -> NoReturn:
+    """Run the command line of this process and exit: the ``dvbboxes`` command; ``manager`` may have more of its own."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(os.environ.get("COMP_LINE", ""))
     arguments = sys.argv[1:]
     debug = "--debug" in arguments[: noun_position(arguments, NOUNS)]
     _prepare_streams()
-    manager = make_manager()
+    manager = manager or make_manager()
     try:
         ended = run(arguments, manager)
     except DvbboxesError as error:
         if debug:
             _show_traceback()
-        _complain(str(error))
-        ended = Ended(error.status)
+        ended = _failed(arguments, str(error), error.status)
     except KeyboardInterrupt:
         _complain("interrupted")
         ended = Ended(ExitStatus.INTERRUPTED)
@@ -392,6 +421,29 @@ def cli() -> NoReturn:
     # The process ends: the collector need not walk all that was imported once more, which took a sixth of its life.
     gc.freeze()
     sys.exit(int(ended.status))
+
+
+def _failed(arguments: Sequence[str], text: str, status: ExitStatus) -> Ended:
+    """Say why nothing came of it; a Nagios plugin says so on stdout, and that it is UNKNOWN."""
+    if "check" in arguments[:3] and "--nagios" in arguments and _write(f"{PLUGIN_UNKNOWN}{text.splitlines()[0]}\n"):
+        return Ended(ExitStatus.CONFIGURATION)  # 3 is Nagios' UNKNOWN
+    _complain(text)
+    return Ended(status)
+
+
+def _complete(line: str) -> None:
+    """Answer the TAB after ``line``. This is the one place that works around Flask-Script-NG for argcomplete.
+
+    Its ``create_parser`` patches every parser for argcomplete (``_patch_argparser``), and argcomplete 3.7 crashes at
+    the top level on what that leaves. ``Manager.create_parser`` above replaces it whole and never patches; here only
+    the parsers of the noun in the line are built, as for a run.
+    """
+    gc.disable()  # a process of 0.2 s has nothing to collect
+    from dvbboxes.completion import complete
+
+    words = line.split()[1:]
+    noun = noun_position(words, NOUNS)
+    complete(make_manager().create_parser(PROG, only="" if noun is None else words[noun]))
 
 
 def _show_traceback() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from enum import Enum
 from typing import TypeAlias
@@ -49,10 +49,14 @@ class Hazard(Enum):
 
 
 class Action(Enum):
-    """What a change does on its instance. OWN: left alone, a program applied on purpose to fewer towns."""
+    """What a change does on its instance. OWN: left alone, a program applied on purpose to fewer towns.
+
+    DELETE: the program goes, and nothing takes its place; a listing never does that.
+    """
 
     CREATE = "create"
     REPLACE = "replace"
+    DELETE = "delete"
     KEEP = "keep"
     OWN = "own"
 
@@ -108,19 +112,21 @@ class DayFacts:
 
 def file_facts(names: Iterable[str], said: Mapping[str, Mapping[str, Duration]]) -> dict[str, FileFact]:
     """Return what counts for each file (names with ``.ts``), from fqdn -> name -> Duration of those that answered."""
+    # The instances of a town mostly said the same, and share what was decoded: it is looked through once for all.
+    voices = {id(media): media for media in said.values()}
+    whose: dict[tuple[frozenset[int], frozenset[int]], tuple[tuple[str, ...], tuple[str, ...]]] = {}
     facts = {}
     for name in dict.fromkeys(names):
-        durations = {fqdn: media[name] for fqdn, media in said.items() if name in media}
+        durations = {voice: media[name] for voice, media in voices.items() if name in media}
         known = [d.seconds for d in durations.values() if d.seconds is not None]
         unmeasured = any(d.kind is DurationKind.UNMEASURED for d in durations.values())
-        facts[name] = FileFact(
-            name,
-            max(known) if known else 3.14 if unmeasured else 0.0,
-            bool(known),
-            min(known, default=0.0),
-            tuple(fqdn for fqdn, d in durations.items() if d.kind is not DurationKind.ABSENT),
-            tuple(fqdn for fqdn, d in durations.items() if d.kind is DurationKind.ABSENT),
-        )
+        absent = frozenset(voice for voice, d in durations.items() if d.kind is DurationKind.ABSENT)
+        who = (frozenset(durations) - absent, absent)
+        if who not in whose:
+            present_on, absent_on = (tuple(fqdn for fqdn, media in said.items() if id(media) in v) for v in who)
+            whose[who] = present_on, absent_on
+        seconds = max(known) if known else 3.14 if unmeasured else 0.0
+        facts[name] = FileFact(name, seconds, bool(known), min(known, default=0.0), *whose[who])
     return facts
 
 
@@ -162,12 +168,14 @@ def verdict_of(long_enough: bool, some_missing: bool) -> Verdict:
 class Held:
     """What one master said: its programs by (day, service id) exactly as held, and which files it lacks.
 
-    ``foreign`` are the keys that hold something else than a program: they are never written.
+    ``foreign`` are the keys that hold something else than a program: they are never written. ``ends`` says when each
+    program ends (Unix seconds), its last file as long as that master knows it; empty where that is not asked.
     """
 
     programs: Mapping[Key, Stored]
     lacking: frozenset[str]
     foreign: frozenset[Key] = frozenset()
+    ends: Mapping[Key, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +214,7 @@ class Change:
     @property
     def writes(self) -> bool:
         """Return whether anything would be written."""
-        return self.action in (Action.CREATE, Action.REPLACE)
+        return self.action in (Action.CREATE, Action.REPLACE, Action.DELETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +263,9 @@ class Plan:
                 digest.update(digests[id(stored)])
             digest.update("\0".join(change.lacking).encode())
         digest.update("\0".join(sorted(self.unreachable)).encode())
+        for refusal in self.refusals:
+            if refusal.hazard is None:  # what stands there is no program, so it is in no change
+                digest.update(f"\2{refusal.service_id}\0{refusal.day}\0{refusal.instances}".encode())
         return digest.hexdigest()[:8]
 
     @property
@@ -276,6 +287,7 @@ class Plan:
             days=tuple(facts for facts in self.days if facts.key in ready),
             changes=tuple(change for change in self.changes if change.key in ready),
             refusals=(),
+            released=tuple(refusal for refusal in self.released if refusal.key in ready),
         )
 
     @property
@@ -417,25 +429,27 @@ def _refusals(
     for change in changes:
         by_key.setdefault(change.key, []).append(change)
     silent = [target.instance for target in targets if target.held is None]
-    foreign = {target.instance.fqdn: target.held.foreign for target in targets if target.held is not None}
+    held = {target.instance.fqdn: target.held for target in targets if target.held is not None}
     for facts in days:
         written = [change for change in by_key.get(facts.key, ()) if change.writes]
-        yield from _foreign(facts, written, foreign)
-        yield from _missing(facts, written)
-        yield from _timing(facts, written, config, now)
-        yield from _short(facts, written, config, files)
+        yield from foreign_refusals(facts, written, held)
+        yield from missing_refusals(facts, written)
+        yield from timing_refusals(facts, written, config, now)
+        yield from _short(facts, written, config, files, held)
         unreachable = tuple(instance.fqdn for instance in silent if instance.carries(facts.service_id))
         if unreachable:
             yield Refusal(Hazard.UNREACHABLE, *facts.key, unreachable, "the master did not answer")
 
 
-def _foreign(facts: DayFacts, written: Sequence[Change], foreign: Mapping[str, Collection[Key]]) -> Iterable[Refusal]:
-    odd = tuple(change.instance.fqdn for change in written if facts.key in foreign[change.instance.fqdn])
+def foreign_refusals(facts: DayFacts, written: Sequence[Change], held: Mapping[str, Held]) -> Iterable[Refusal]:
+    """Yield the refusal to write a key that holds no program; nothing releases it. ``held`` is by fqdn."""
+    odd = tuple(change.instance.fqdn for change in written if facts.key in held[change.instance.fqdn].foreign)
     if odd:
         yield Refusal(None, *facts.key, odd, "the key there holds something that is no program: look at it first")
 
 
-def _missing(facts: DayFacts, written: Sequence[Change]) -> Iterable[Refusal]:
+def missing_refusals(facts: DayFacts, written: Sequence[Change]) -> Iterable[Refusal]:
+    """Yield a refusal for each file that instances written to lack: there the launch fails (SPEC 2)."""
     lacking: dict[str, list[str]] = {}
     for change in written:
         for media in change.lacking:
@@ -445,7 +459,8 @@ def _missing(facts: DayFacts, written: Sequence[Change]) -> Iterable[Refusal]:
         yield Refusal(Hazard.MISSING, *facts.key, tuple(fqdns), f"{media.removesuffix('.ts')} ({where}) is not there")
 
 
-def _timing(facts: DayFacts, written: Sequence[Change], config: Config, now: float) -> Iterable[Refusal]:
+def timing_refusals(facts: DayFacts, written: Sequence[Change], config: Config, now: float) -> Iterable[Refusal]:
+    """Yield the refusals of a day that is over, on air, or about to be; ``now`` is Unix seconds."""
     schedule = config.schedule
     past, on_air = [], []
     for change in written:
@@ -463,7 +478,11 @@ def _timing(facts: DayFacts, written: Sequence[Change], config: Config, now: flo
 
 
 def _short(
-    facts: DayFacts, written: Sequence[Change], config: Config, files: Mapping[str, FileFact]
+    facts: DayFacts,
+    written: Sequence[Change],
+    config: Config,
+    files: Mapping[str, FileFact],
+    held: Mapping[str, Held],
 ) -> Iterable[Refusal]:
     if facts.verdict.long_enough:
         return
@@ -473,8 +492,14 @@ def _short(
     for change in written:
         slots = slots_of(change.existing)
         last = max(slots, key=lambda slot: slot.start, default=None)
-        known = files.get(last.media) if last else None
-        if last and last.start + (known.seconds if known else 0.0) >= midnight:
+        if last is None:
+            continue
+        known = files.get(last.media)
+        end = max(
+            last.start + (known.seconds if known else 0.0),
+            held[change.instance.fqdn].ends.get(facts.key, last.start),
+        )
+        if end >= midnight:
             shortened.append(change.instance.fqdn)
     if shortened:
         yield Refusal(Hazard.SHORT, *facts.key, tuple(shortened), "it ends before midnight, the one there does not")

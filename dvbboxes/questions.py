@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from dvbboxes.aggregate import Holding
-from dvbboxes.aggregate.calendar import Shelf, last_of_run
+from dvbboxes.aggregate.calendar import Shelf, Tail, last_of_run
 from dvbboxes.fleet import RENDEZVOUS, Fleet, Talk
 from dvbboxes.model import Duration, DurationKind, Gathered, Instance, Schedule
 from dvbboxes.wire import (
@@ -41,6 +41,8 @@ _CHUNK = 5_000
 #: Every entry of a program in one ZSCAN: no program is this long.
 _ALL = 1_000_000
 _ALL_PROGRAMS = Request(((PROGRAMS, ("KEYS", "*")),))
+#: No question, only whether there is anybody: who was not asked has not answered (SPEC 8.3).
+_ANYBODY = Request(((PROGRAMS, ("DBSIZE",)),))
 
 
 class _Once(Generic[T]):
@@ -52,11 +54,28 @@ class _Once(Generic[T]):
 
     def __call__(self, reply: Any) -> T:
         for known, value in self._known:
-            if known == reply:
+            if known is reply or known == reply:  # one that was said to be alike is the very same
                 return value
         value = self._decode(reply)
         self._known.append((reply, value))
         return value
+
+
+class _OnceInAnyOrder:
+    """Makes a set of each list of names, and the same one of lists that hold the same names (KEYS has no order)."""
+
+    def __init__(self) -> None:
+        self._known: list[frozenset[bytes]] = []
+
+    def __call__(self, names: Any) -> frozenset[bytes]:
+        if not isinstance(names, list):
+            return frozenset()
+        for known in reversed(self._known):  # neighbours hold the same, as a rule
+            # No name stands in a reply twice; and this stops at the first that is strange.
+            if len(known) == len(names) and known.issuperset(names):
+                return known
+        self._known.append(frozenset(names))
+        return self._known[-1]
 
 
 def programs(
@@ -134,17 +153,19 @@ def search(fleet: Fleet, instances: Sequence[Instance], deadline: float, express
 
     ``*``, ``?`` and ``[...]`` are live globs, the empty expression is everything; case matters.
     """
-    request = Request(((MEDIA, ("KEYS", containing(expression))),))
+    # DBSIZE shows that the replica holds something where nothing is found: that spares a question of its own.
+    request = Request(((MEDIA, ("KEYS", containing(expression))), (MEDIA, ("DBSIZE",))))
+    once = _OnceInAnyOrder()
 
     def talk(instance: Instance) -> Talk[frozenset[bytes]]:
-        (names,) = yield request
-        return frozenset(name for name in names if name.endswith(b".ts")) if isinstance(names, list) else frozenset()
+        names, _ = yield request
+        return once(names)
 
     found = fleet.gather(instances, talk, deadline)
-    texts: dict[bytes, str] = {}
-    for names in found.values().values():
-        texts.update((name, text(name)) for name in names if name not in texts)
-    return found.map(lambda _, names: frozenset(map(texts.__getitem__, names)))
+    different = set(found.values().values())
+    texts = {name: text(name) for name in frozenset[bytes]().union(*different) if name.endswith(b".ts")}
+    files = {names: frozenset(texts[name] for name in names if name in texts) for names in different}
+    return found.map(lambda _, names: files[names])
 
 
 def durations(
@@ -155,6 +176,7 @@ def durations(
 
     def talk(instance: Instance) -> Talk[Mapping[str, Duration]]:
         if not media:
+            yield _ANYBODY
             return {}
         (reply,) = yield request
         return decode(reply)
@@ -172,6 +194,8 @@ def lacking(
 
     def talk(instance: Instance) -> Talk[frozenset[str]]:
         absent: set[str] = set()
+        if not requests:
+            yield _ANYBODY
         for request, decode in zip(requests, decoders, strict=True):
             (reply,) = yield request
             absent |= decode(reply)
@@ -238,7 +262,7 @@ class _Scans:
 def shelves(
     fleet: Fleet, instances: Sequence[Instance], deadline: float, service_ids: Collection[str], on_air: date
 ) -> Gathered[Shelf]:
-    """Return what programs each instance holds and, for ``service_ids``, until when without a day missing.
+    """Return what programs each instance holds and, for ``service_ids``, how the last day before a gap ends.
 
     KEYS is for replicas alone, and the fastest listing of names there (DESIGN).
     """
@@ -252,26 +276,26 @@ def shelves(
             day = last_of_run({day for day, held in programs if held == sid}, on_air)
             if day is not None:
                 last[sid] = day
-        until: dict[str, float] = {}
+        tails: dict[str, Tail] = {}
         if last:
-            until = yield from _ends(last)
-        return Shelf(programs, len(parsed) - len(programs), until)
+            tails = yield from _tails(last)
+        return Shelf(programs, len(parsed) - len(programs), tails)
 
     return fleet.gather(instances, talk, deadline)
 
 
-def _ends(last: Mapping[str, date]) -> Talk[dict[str, float]]:
-    """Return the end of each channel's program on its day: last start + duration (counted 0 where not known)."""
+def _tails(last: Mapping[str, date]) -> Talk[dict[str, Tail]]:
+    """Return the last entry of each channel's program on its day."""
     replies = yield Request(
         tuple((PROGRAMS, ("ZRANGE", program_key(day, sid), -1, -1, "WITHSCORES")) for sid, day in last.items())
     )
-    tails = {
+    slots = {
         sid: program.slots[-1]
         for (sid, day), reply in zip(last.items(), replies, strict=True)
         if (program := decode_program(day, sid, reply)).slots
     }
-    if not tails:
+    if not slots:
         return {}
-    (reply,) = yield duration_request([slot.media for slot in tails.values()])
-    lengths = decode_durations(reply, len(tails))
-    return {sid: slot.start + (d.seconds or 0.0) for (sid, slot), d in zip(tails.items(), lengths, strict=True)}
+    (reply,) = yield duration_request([slot.media for slot in slots.values()])
+    lengths = decode_durations(reply, len(slots))
+    return {sid: Tail(slot.start, slot.media, d.seconds) for (sid, slot), d in zip(slots.items(), lengths, strict=True)}

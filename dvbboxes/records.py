@@ -19,7 +19,7 @@ Key: TypeAlias = tuple[str, date, str]
 
 
 class RunKind(Enum):
-    """What a run set out to do."""
+    """What a run set out to do; the journal keeps the word, so that a new one needs no migration of the file."""
 
     APPLY = "apply"
     ROLLBACK = "rollback"
@@ -28,6 +28,8 @@ class RunKind(Enum):
     DELETE = "delete"
     RESTORE = "restore"
     REPLACE = "replace"
+    RENAME = "rename"
+    MEDIA_DELETE = "media-delete"
 
 
 class RunState(Enum):
@@ -105,7 +107,10 @@ EVERYWHERE = Where()
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One program to be written on one instance: what is there before (empty: nothing) and what is meant."""
+    """One program to be written on one instance: what is there before (empty: nothing) and what is meant.
+
+    ``looked`` False: its master could not be looked at, so ``before`` is empty and says nothing.
+    """
 
     town: str
     instance: str
@@ -114,6 +119,7 @@ class PlannedChange:
     before: Stored
     after: Stored
     detail: str = ""
+    looked: bool = True
 
     @property
     def key(self) -> Key:
@@ -125,7 +131,8 @@ class PlannedChange:
 class Progress:
     """What is new about one change of a run; None (or nothing said) leaves what was recorded.
 
-    ``after_update`` is the program as dvbbox's update left it, where it changed it.
+    ``after_update`` is the program as dvbbox's update left it, where it changed it; ``before`` what was found on a
+    master that could not be looked at when the change was planned.
     """
 
     instance: str
@@ -137,11 +144,15 @@ class Progress:
     update_text: str | None = None
     replicated: bool | None = None
     after_update: Stored | None = None
+    before: Stored | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One program of one run on one instance, as far as it came; ``changed`` is when that was last recorded."""
+    """One program of one run on one instance, as far as it came; ``changed`` is when that was last recorded.
+
+    ``looked`` False: its master could not be looked at when it was planned, so ``before`` is not known.
+    """
 
     run: int
     town: str
@@ -157,6 +168,7 @@ class Change:
     replicated: bool | None
     after_update: Stored | None
     changed: float
+    looked: bool = True
 
     @property
     def key(self) -> Key:

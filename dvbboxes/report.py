@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, tzinfo
 
 from dvbboxes.plan import Plan
-from dvbboxes.records import Applied, ChangeState, Event, Run, RunKind, UpdateState, WholeRun
+from dvbboxes.records import Applied, ChangeState, Event, Pruned, Run, RunKind, UpdateState, WholeRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Report:
     """The result of a writing command. ``run`` 0: nothing was to be written and nothing was journalled.
 
     ``kept`` programs were already as meant; ``own`` were left alone, a town's own. ``notes`` are for the operator,
-    ``relaunch`` the lines to type per host where a day on air was written.
+    ``relaunch`` the lines to type per host where a day on air was written. ``journalled``: the journal has all of it.
     """
 
     kind: RunKind
@@ -51,11 +51,12 @@ class Report:
     notes: tuple[str, ...]
     relaunch: tuple[str, ...]
     channels: Mapping[str, str]
+    journalled: bool = True
 
     @property
     def whole(self) -> bool:
         """Return whether all of it holds."""
-        return all(line.holds for line in self.lines)
+        return self.journalled and all(line.holds for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,28 @@ class ListingPlan:
     tolerance: float
     channels: Mapping[str, str]
     again: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The result of ``program backup``: how much of whom is in the archive; ``passed`` keys are neither kind (SPEC 2).
+
+    ``programs`` counts one for each instance that holds it, ``media`` different names.
+    """
+
+    file: str
+    instances: int
+    programs: int
+    media: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The result of ``history --prune``: what went of the journal, and the days that were to be kept."""
+
+    pruned: Pruned
+    days: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,28 @@ from dvbboxes.days import looks_like_day
 from dvbboxes.wire import is_media_name, stem
 
 
-def _program(words: Sequence[str]) -> str | None:
+def _program(words: Sequence[str]) -> list[str] | None:
     # A first word that is neither a day nor an option is a verb mistyped: it is to be named as one.
     plain = words[0].startswith("-") or looks_like_day(words[0])
-    return "show" if plain and any(looks_like_day(word) for word in words) else None
+    return ["show", *words] if plain and any(looks_like_day(word) for word in words) else None
 
 
-def _media(words: Sequence[str]) -> str | None:
+def _media(words: Sequence[str]) -> list[str] | None:
+    if not is_media_name(stem(words[0])):
+        return None
+    for number, word in enumerate(words):
+        if word == "--delete":
+            return ["delete", words[0], *words[1:number], *words[number + 1 :]]
+        option, equals, value = word.partition("=")
+        if option == "--rename":
+            new = [value] if equals else list(words[number + 1 : number + 2])
+            return ["rename", words[0], *new, *words[1:number], *words[number + (1 if equals else 2) :]]
     # A second plain word is the argument of a verb mistyped: it is to be named as one.
-    others = [word for word in words[1:] if not word.startswith("-")]
-    return "show" if is_media_name(stem(words[0])) and not others else None
+    return None if any(not word.startswith("-") for word in words[1:]) else ["show", *words]
 
 
-#: noun -> the verb that its sister form means, seen from the words after the noun; None: it is no sister form.
-FORMS: Mapping[str, Callable[[Sequence[str]], str | None]] = {"program": _program, "media": _media}
+#: noun -> what its sister form means, verb and arguments, seen from the words after the noun; None: it is none.
+FORMS: Mapping[str, Callable[[Sequence[str]], list[str] | None]] = {"program": _program, "media": _media}
 
 
 #: Options before the noun that take a value: it is no noun, whatever it is.
@@ -51,5 +59,4 @@ def rewrite(arguments: Sequence[str], verbs: Mapping[str, Collection[str]]) -> l
     noun, rest = arguments[position], arguments[position + 1 :]
     if not rest or rest[0] in verbs[noun] or rest[0] in ("-h", "--help"):
         return list(arguments)
-    verb = FORMS[noun](rest)
-    return [*arguments[: position + 1], *([verb] if verb else []), *rest]
+    return [*arguments[: position + 1], *(FORMS[noun](rest) or rest)]

@@ -74,22 +74,178 @@ def _pack(*args: Arg) -> bytes:
 
 
 @functools.lru_cache(maxsize=256)
-def _packed(requests: tuple[Request, ...]) -> tuple[bytes, tuple[bool, ...], tuple[bool, ...]]:
-    """Return the bytes of requests and, reply by reply, whether the caller asked for it and whether it is ours.
+def _packed(requests: tuple[Request, ...]) -> tuple[bytes, tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]]:
+    """Return the bytes of requests and, reply by reply, whether it was asked for, is ours, and is alike elsewhere.
 
     A SELECT is ours.
     """
     pieces: list[bytes] = []
     wanted: list[bool] = []
+    alike: list[bool] = []
     current: int | None = None
-    for db, args in (command for request in requests for command in request.commands):
-        if db != current:
-            pieces.append(_pack("SELECT", db))
-            wanted.append(False)
-            current = db
-        pieces.append(_pack(*args))
-        wanted.append(True)
-    return b"".join(pieces), tuple(wanted), tuple(not each for each in wanted)
+    for request in requests:
+        for db, args in request.commands:
+            if db != current:
+                pieces.append(_pack("SELECT", db))
+                wanted.append(False)
+                alike.append(False)
+                current = db
+            pieces.append(_pack(*args))
+            wanted.append(True)
+            alike.append(request.alike and args[0] not in _NEVER_ALIKE)
+    return b"".join(pieces), tuple(wanted), tuple(not each for each in wanted), tuple(alike)
+
+
+#: Two servers with the same keys list them in another order.
+_NEVER_ALIKE = frozenset({"KEYS", "SCAN", "INFO"})
+
+
+# --- replies that many instances give alike ---------------------------------------------------------------------------
+
+#: Most different replies to one command that are kept to be recognised.
+_MOST_KINDS = 64
+#: A reply in front of the one to be measured. hiredis lets go of what it has read, and so tells how much is left, when
+#: that is 1024 bytes or more: with these four bytes less in front, any reply makes it do so.
+_PRIMER = b"$1011\r\n" + b"x" * 1011 + b"\r\n"
+_FIRST_PIECE = 1 << 13
+_LONG = 1 << 17
+
+
+class _Heard:
+    """The different replies to one command, as bytes and parsed, the one met last in front."""
+
+    __slots__ = ("found", "kinds")
+
+    def __init__(self) -> None:
+        self.kinds: list[tuple[bytes, Any]] = []
+        self.found = False
+
+    def find(self, buffer: bytearray, at: int) -> tuple[bytes, Any] | object | None:
+        """Return the kind whose bytes stand in the buffer there, None for none, ``_MORE`` if one still might."""
+        kinds = self.kinds
+        if len(kinds) >= _MOST_KINDS and not self.found:
+            return None  # they are not alike after all
+        left = len(buffer) - at
+        partial: bytes | None = None
+        for number, kind in enumerate(kinds):
+            raw = kind[0]
+            if buffer.startswith(raw, at):
+                self.found = True
+                if number:
+                    kinds.insert(0, kinds.pop(number))
+                return kind
+            if left < len(raw):
+                partial = bytes(buffer[at:]) if partial is None else partial
+                if raw.startswith(partial):
+                    return _MORE
+        return None
+
+    def keep(self, raw: bytes, reply: Any) -> None:
+        if len(self.kinds) < _MOST_KINDS:
+            self.kinds.insert(0, (raw, reply))
+
+
+class Alike:
+    """What the instances of one gather have said alike; :meth:`Link.send` takes it. It lives as long as the gather."""
+
+    def __init__(self) -> None:
+        self._heard: dict[tuple[Request, ...], tuple[_Heard | None, ...]] = {}
+
+    def of(self, requests: tuple[Request, ...]) -> tuple[_Heard | None, ...]:
+        """Return, reply by reply, what was heard so far; empty where nothing of it is alike."""
+        if requests not in self._heard:
+            alike = _packed(requests)[3] if _measures() else ()
+            self._heard[requests] = tuple(_Heard() if each else None for each in alike) if any(alike) else ()
+        return self._heard[requests]
+
+
+class _Recogniser:
+    """Takes the replies of one link apart while they arrive: those heard before are not parsed again.
+
+    RESP says where a reply ends before anything follows it, so bytes that begin with those of a whole reply are that
+    reply, whatever comes after.
+    """
+
+    def __init__(self, plan: tuple[_Heard | None, ...], replies: list[Any]) -> None:
+        self._plan = plan
+        self._replies = replies
+        self._buffer = bytearray()
+        self._stream: Any = None
+
+    def feed(self, data: bytes) -> None:
+        """Take what has arrived; whole replies are added to the list. Raises hiredis.ProtocolError."""
+        buffer, replies, plan = self._buffer, self._replies, self._plan
+        buffer += data
+        at = 0
+        while at < len(buffer) and self._stream is None:
+            if len(replies) >= len(plan):
+                replies.append(None)  # one too many: the link says so
+                break
+            heard = plan[len(replies)]
+            if heard is not None:
+                kind = heard.find(buffer, at)
+                if kind is _MORE:
+                    break
+                if kind is not None:
+                    replies.append(kind[1])  # type: ignore[index]  # _MORE was the other object
+                    at += len(kind[0])  # type: ignore[index]
+                    continue
+            size = self._measure(buffer, at)
+            if not size:
+                break
+            if heard is not None:
+                heard.keep(bytes(buffer[at : at + size]), replies[-1])
+            at += size
+        del buffer[:at]
+        if self._stream is not None:
+            self._flow()
+
+    def _measure(self, buffer: bytearray, at: int) -> int:
+        """Parse the reply that begins there and add it; return its length, 0 if more is needed.
+
+        Every attempt begins anew: where a reply ends is only told by a reader that takes it in one go. So one that is
+        long, and comes in many pieces, is not measured: from there on the link is read as any other.
+        """
+        left = len(buffer) - at
+        piece = min(left, _FIRST_PIECE)
+        while True:
+            reader = _primed()
+            reader.feed(buffer, at, piece)
+            reply = reader.gets()
+            if reply is not _MORE:
+                self._replies.append(reply)
+                return piece - int(reader.len())
+            if piece == left:
+                break
+            piece = min(left, 4 * piece)
+        if left > _LONG:
+            self._stream = hiredis.Reader(replyError=ReplyError, notEnoughData=_MORE)
+        return 0
+
+    def _flow(self) -> None:
+        self._stream.feed(self._buffer)
+        self._buffer.clear()
+        while (reply := self._stream.gets()) is not _MORE:
+            self._replies.append(reply)
+
+
+def _primed() -> Any:
+    reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_MORE)
+    reader.feed(_PRIMER)
+    reader.gets()
+    return reader
+
+
+@functools.cache
+def _measures() -> bool:
+    """Return whether this hiredis tells where a reply ends as we expect of it; without, all replies are parsed."""
+    for reply in (b":1\r\n", b"$-1\r\n", b"*2\r\n$1\r\na\r\n$1\r\n1\r\n", b"$2000\r\n" + b"x" * 2000 + b"\r\n"):
+        reader = _primed()
+        reader.feed(reply + b"+PONG\r\n")
+        reader.gets()
+        if reader.len() != 7:
+            return False
+    return True
 
 
 class _Attach:
@@ -127,6 +283,7 @@ class Link:
         self._ours: tuple[bool, ...] = ()
         self._expected = 0
         self._authenticated = False
+        self._recogniser: _Recogniser | None = None
 
     @property
     def connected(self) -> bool:
@@ -141,7 +298,7 @@ class Link:
         except RedisTimeoutError as error:
             raise Unanswered(FailureKind.TIMEOUT, "did not accept the connection in time") from error
         except RedisConnectionError as error:
-            raise _unreachable(error) from error
+            raise _unreachable(error, self.endpoint) from error
         except (RedisError, OSError, ssl.SSLError, UnicodeError) as error:
             raise Unanswered(FailureKind.UNREACHABLE, f"cannot be reached: {shown(str(error))}") from error
         self._sock = connection._parser.sock
@@ -157,15 +314,21 @@ class Link:
         """Return the poll events this link waits for."""
         return READ | WRITE if self._out else READ
 
-    def send(self, *requests: Request) -> None:
-        """Send requests in one go; their replies come in one list. Raises :class:`Unanswered`."""
-        payload, self._wanted, self._ours = _packed(requests)
+    def send(self, *requests: Request, alike: Alike | None = None) -> None:
+        """Send requests in one go; their replies come in one list. Raises :class:`Unanswered`.
+
+        ``alike``: what other instances said to the same requests.
+        """
+        payload, self._wanted, self._ours, _ = _packed(requests)
+        plan = alike.of(requests) if alike is not None else ()
         if not self._authenticated:
             if self._has_credentials:
                 payload = self._introduction() + payload
                 self._wanted, self._ours = (False, *self._wanted), (True, *self._ours)
+                plan = (None, *plan) if plan else ()
             self._authenticated = True
         self.replies = []
+        self._recogniser = _Recogniser(plan, self.replies) if plan else None
         self._expected = len(self._wanted)
         self._out = memoryview(payload)
         self._flush()
@@ -214,8 +377,7 @@ class Link:
                 if not data:
                     self.close()
                     raise Unanswered(FailureKind.CLOSED, self._closed_text())
-                self._reader.feed(data)
-                self._parse()
+                self._parse(data)
                 if len(data) < _CHUNK and not getattr(self._sock, "pending", int)():
                     return
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -223,11 +385,15 @@ class Link:
         except OSError as error:
             raise self._lost(error) from error
 
-    def _parse(self) -> None:
-        gets = self._reader.gets
+    def _parse(self, data: bytes) -> None:
         try:
-            while (reply := gets()) is not _MORE:
-                self.replies.append(reply)
+            if self._recogniser is not None:
+                self._recogniser.feed(data)
+            else:
+                self._reader.feed(data)
+                gets = self._reader.gets
+                while (reply := gets()) is not _MORE:
+                    self.replies.append(reply)
         except hiredis.ProtocolError as error:
             self.close()
             raise Unanswered(FailureKind.NOT_REDIS, NOT_REDIS) from error
@@ -248,7 +414,7 @@ class Link:
         """Close the connection, if there is one."""
         if self._sock is not None:
             self._sock.close()
-        self._sock = self._reader = None
+        self._sock = self._reader = self._recogniser = None
         self._out = memoryview(b"")
 
 
@@ -280,8 +446,10 @@ def _connection(endpoint: Endpoint, timeout: float) -> Any:
     return kind(**options)
 
 
-def _unreachable(error: RedisConnectionError) -> Unanswered:
+def _unreachable(error: RedisConnectionError, endpoint: Endpoint) -> Unanswered:
     cause = error.__context__
+    if endpoint.tls_ca_file is not None and isinstance(cause, FileNotFoundError | PermissionError):
+        return Unanswered(FailureKind.CREDENTIALS, f"was not asked: CA file {endpoint.tls_ca_file}: {cause.strerror}")
     if isinstance(cause, ConnectionRefusedError) or (isinstance(cause, OSError) and cause.errno == errno.ENOENT):
         return Unanswered(FailureKind.REFUSED, "refused the connection")
     if isinstance(cause, TimeoutError):

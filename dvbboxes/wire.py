@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import TypeAlias
 
 from dvbboxes.model import Duration, DurationKind, Entry, Schedule, Slot, Stored
@@ -25,6 +26,8 @@ _DAY = re.compile(r"[0-9]{8}\Z")
 _PROGRAM_KEY = re.compile(rb"([0-9]{8}):([^:]+)\Z")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?\Z")
 _NAME = re.compile(r"[0-9a-z_]+\Z")
+#: A member with nothing odd about it, one a line.
+_ORDINARY = re.compile(r"([^\n]*/)([^/\n]+):(0|[1-9][0-9]{0,8})\n")
 _GLOB = re.compile(r"([*?\[\]\\^-])")
 #: A start further than this from its day is no start of that day (the longest listing is 31 days).
 _DRIFT = timedelta(days=32).total_seconds()
@@ -37,10 +40,13 @@ class Request:
 
     Compared by identity: build one and give it to every instance, and it is packed once. ``tolerant``: an error reply
     of whatever kind is the talk's business; otherwise one that speaks of the server (NOPERM, ...) ends the talk.
+    ``alike``: many instances will mostly say the same: an equal reply is recognised before it is parsed, and is the
+    same object, which nobody may change.
     """
 
     commands: tuple[Command, ...]
     tolerant: bool = False
+    alike: bool = False
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -137,6 +143,64 @@ def decode_program(day: date, service_id: str, reply: object) -> Schedule:
             corrupt.append(slot)
     slots.sort(key=lambda slot: (slot.index, slot.start))
     return Schedule(day, service_id, tuple(slots), tuple(corrupt))
+
+
+class ProgramDecoder:
+    """Decodes many replies about one (day, service id) as :func:`decode_program` does; equal entries only once."""
+
+    def __init__(self, day: date, service_id: str) -> None:
+        self._day, self._service_id = day, service_id
+        self._noon = _noon(day)
+        self._slots: dict[tuple[object, object], Slot] = {}
+
+    def __call__(self, reply: object) -> Schedule:
+        """Return the program in a ``ZRANGE ... WITHSCORES`` reply."""
+        if not isinstance(reply, list):
+            return decode_program(self._day, self._service_id, reply)
+        first = tuple(reply[:2])
+        # One that begins like another mostly goes on like it; one that does not is taken in one go.
+        if first not in self._slots and (whole := _plain(reply, self._noon)) is not None:
+            self._slots.update(zip(zip(reply[::2], reply[1::2], strict=True), whole, strict=True))
+            return Schedule(self._day, self._service_id, _in_order(whole))
+        slots: list[Slot] = []
+        corrupt: list[str] = []
+        known = self._slots
+        for pair in zip(reply[::2], reply[1::2], strict=False):
+            slot = known.get(pair)
+            if slot is None:
+                found = _slot(*pair, self._noon)
+                if isinstance(found, str):
+                    corrupt.append(found)
+                    continue
+                slot = known[pair] = found
+            slots.append(slot)
+        return Schedule(self._day, self._service_id, _in_order(slots), tuple(corrupt))
+
+
+def _plain(reply: list[object], noon: float) -> list[Slot] | None:
+    """Return the slots of a reply in one go where every entry in it is an ordinary one; None where any is not."""
+    members, scores = reply[::2], reply[1::2]
+    try:
+        lines = b"\n".join(members).decode("ascii")  # type: ignore[arg-type]  # TypeError where one is no bytes
+        starts = list(map(float, scores))  # type: ignore[arg-type]  # so here
+    except (TypeError, ValueError):
+        return None
+    found = _ORDINARY.findall(f"{lines}\n")
+    if len(found) != len(members) or len(starts) != len(members) or lines.count("\n") != len(members) - 1:
+        return None
+    if not all(abs(start - noon) < _DRIFT for start in starts):
+        return None
+    return [Slot(int(n), media, folder, start) for (folder, media, n), start in zip(found, starts, strict=True)]
+
+
+def _in_order(slots: Sequence[Slot]) -> tuple[Slot, ...]:
+    if all(one.index < other.index for one, other in pairwise(slots)):
+        return tuple(slots)
+    return tuple(sorted(slots, key=_by_index))
+
+
+def _by_index(slot: Slot) -> tuple[int, float]:
+    return slot.index, slot.start
 
 
 def _slot(raw: object, score: object, noon: float) -> Slot | str:

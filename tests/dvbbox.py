@@ -3,7 +3,8 @@
 ``DVBBOX_ROOT`` names the folder of the host it stands on:
 
 - ``dvbbox.json``: the port of the host's master and the service ids it carries;
-- ``disk/``: its disks; the file ``disk/opt/tsfiles/film_a.ts`` is ``/opt/tsfiles/film_a.ts`` there;
+- ``disk/``: its disks; the file ``disk/opt/tsfiles/film_a.ts`` is ``/opt/tsfiles/film_a.ts`` there, and its size is
+  its duration in seconds (an empty one cannot be measured);
 - ``behaviour``: how it is to misbehave (one of BEHAVIOURS); absent or empty: not at all;
 - ``calls``: a JSON line for each call, written here.
 """
@@ -102,12 +103,19 @@ def _slow(host: Host, argument: str) -> None:
     time.sleep(float(argument or 1))
 
 
+def _deaf(host: Host, argument: str) -> None:
+    """Do nothing and end with status 0 where that option is among the words, as dvbbox does now and then."""
+    if f"--{argument}" in sys.argv:
+        raise SystemExit(0)
+
+
 BEHAVIOURS: dict[str, Callable[[Host, str], None]] = {
     "hang": _hang,
     "exit": _exit,
     "flood": _flood,
     "prompt": _prompt,
     "slow": _slow,
+    "deaf": _deaf,
 }
 
 
@@ -150,8 +158,7 @@ def update(host: Host, key: str) -> None:
     after = list(_walk(host, before))
     if after == before:
         return
-    scores: list[Arg] = [word for member, start in after for word in (repr(start), member)]
-    host.ask(PROGRAMS, ("MULTI",), ("DEL", key), ("ZADD", key, *scores), ("EXEC",))
+    store_program(host, key, after)
     print(f"{key}: {len(after)} entries updated")
 
 
@@ -169,9 +176,90 @@ def _walk(host: Host, entries: Sequence[tuple[str, float]]) -> Iterator[tuple[st
         yield f"{found or path}:{index}", start
 
 
+# --- media update, media NAME --rename X, media NAME --delete ---------------------------------------------------------
+
+
+def media(arguments: Sequence[str], host: Host) -> int:
+    parser = argparse.ArgumentParser(prog="dvbbox media")
+    parser.add_argument("name")
+    parser.add_argument("--rename")
+    parser.add_argument("--delete", action="store_true")
+    asked = parser.parse_args(arguments)
+    if asked.name == "update":
+        return update_media(host)
+    file = f"{asked.name.removesuffix('.ts')}.ts"
+    if asked.rename:
+        rename(host, file, f"{asked.rename.removesuffix('.ts')}.ts")
+    elif asked.delete:
+        delete(host, file)
+    return 0  # whatever came of it
+
+
+def on_disk(host: Host) -> dict[str, Path]:
+    """Return the files dvbbox takes for media, by name."""
+    return {path.name: path for path in (host.root / "disk").rglob("*.ts") if not path.name.startswith(".")}
+
+
+def update_media(host: Host) -> int:
+    """Put new files into db 1 and drop vanished ones; a file that is known is never measured again."""
+    there = on_disk(host)
+    (keys,) = host.ask(MEDIA, ("KEYS", "*.ts"))
+    known = {key.decode() for key in keys}
+    for name in sorted(known - there.keys()):
+        host.ask(MEDIA, ("DEL", name))
+        print(f"{name} is gone")
+    for name in sorted(there.keys() - known):
+        host.ask(MEDIA, ("SET", name, str(there[name].stat().st_size or UNMEASURED)))
+        print(f"{name} is new")
+    return 0
+
+
+def rename(host: Host, old: str, new: str) -> None:
+    """Move the file over whatever is there, and put the new name into every program; the old key stays in db 1."""
+    path = on_disk(host).get(old)
+    if path is None:
+        print(f"{old} is not here")
+        return
+    path.replace(path.with_name(new))
+    (seconds,) = host.ask(MEDIA, ("GET", old))
+    host.ask(MEDIA, ("SET", new, seconds or str(UNMEASURED)))
+    for key, entries in naming(host, old).items():
+        after = [(member.replace(f"/{old}:", f"/{new}:"), start) for member, start in entries]
+        store_program(host, key, after)
+
+
+def delete(host: Host, name: str) -> None:
+    """Remove the file and its key, unless any stored program names it."""
+    programs = naming(host, name)
+    if programs:
+        print(f"{name} is scheduled: {' '.join(sorted(programs))}")
+        return
+    path = on_disk(host).get(name)
+    if path is not None:
+        path.unlink()
+    host.ask(MEDIA, ("DEL", name))
+
+
+def naming(host: Host, name: str) -> dict[str, list[tuple[str, float]]]:
+    """Return the programs that name a file, past ones too, by key."""
+    (keys,) = host.ask(PROGRAMS, ("KEYS", "*:*"))
+    found = {}
+    for key in map(bytes.decode, keys):
+        (reply,) = host.ask(PROGRAMS, ("ZRANGE", key, 0, -1, "WITHSCORES"))
+        entries = [(member.decode(), float(score)) for member, score in zip(reply[::2], reply[1::2], strict=True)]
+        if any(f"/{name}:" in member for member, _ in entries):
+            found[key] = entries
+    return found
+
+
+def store_program(host: Host, key: str, entries: Sequence[tuple[str, float]]) -> None:
+    scores: list[Arg] = [word for member, start in entries for word in (repr(start), member)]
+    host.ask(PROGRAMS, ("MULTI",), ("DEL", key), ("ZADD", key, *scores), ("EXEC",))
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
-COMMANDS: dict[str, Callable[[Sequence[str], Host], int]] = {"program": program}
+COMMANDS: dict[str, Callable[[Sequence[str], Host], int]] = {"program": program, "media": media}
 
 
 def main() -> int:

@@ -314,33 +314,6 @@ class Programs:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceStatus:
-    """One instance in ``cluster status``. ``age`` in seconds; ``version`` is server and number.
-
-    ``programs`` and ``media`` are the numbers of keys in db 0 and db 1; None where it did not answer.
-    """
-
-    town: str
-    fqdn: str
-    replica: str
-    state: str
-    link: str
-    age: float | None
-    error: str
-    follows: str = ""
-    version: str = ""
-    programs: int | None = None
-    media: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterStatus:
-    """The result of ``cluster status``: every instance asked, in order."""
-
-    instances: tuple[InstanceStatus, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ConfigChecked:
     """The result of ``config check`` on a file without mistakes: its path and how much it names."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 
@@ -10,16 +10,25 @@ from dvbboxes.model import Config, Gathered
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """What one instance holds: the (day, service id) of every program, keys passed over, and until when each channel.
+class Tail:
+    """The last entry of a program: its start (Unix seconds), its file, and how long that is there (seconds or None)."""
 
-    ``until`` maps a service id to the end (Unix seconds) of the last program in the unbroken run of days from the day
-    on air; a channel without a program today is not in it.
+    start: float
+    media: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What one instance holds: the (day, service id) of every program, keys passed over, and how each channel ends.
+
+    ``tails`` maps a service id to the end of the last program in the unbroken run of days from the day on air; a
+    channel without a program today is not in it.
     """
 
     programs: frozenset[tuple[date, str]]
     passed_over: int
-    until: Mapping[str, float]
+    tails: Mapping[str, Tail]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +114,12 @@ def _channel(config: Config, gathered: Gathered[Shelf], service_id: str, days: S
     holders = {
         day: tuple(fqdn for fqdn, shelf in shelves.items() if (day, service_id) in shelf.programs) for day in days
     }
+    tails = {fqdn: shelf.tails.get(service_id) for fqdn, shelf in shelves.items()}
+    lengths = _lengths(tail for tail in tails.values() if tail is not None)
     moments: dict[float | None, list[str]] = {}
-    for fqdn, shelf in shelves.items():
-        moments.setdefault(shelf.until.get(service_id), []).append(fqdn)
+    for fqdn, tail in tails.items():
+        moment = None if tail is None else tail.start + lengths[tail.media]
+        moments.setdefault(moment, []).append(fqdn)
     until = [Until(moment, tuple(fqdns)) for moment, fqdns in moments.items()]
     until.sort(key=lambda one: one.moment or 0.0)
     return ListedChannel(
@@ -117,6 +129,14 @@ def _channel(config: Config, gathered: Gathered[Shelf], service_id: str, days: S
         {day: fqdns for day, fqdns in holders.items() if fqdns},
         tuple(until),
     )
+
+
+def _lengths(tails: Iterable[Tail]) -> dict[str, float]:
+    """Return file -> the duration to count with, in seconds: the largest known, 0 where none is (SPEC 5)."""
+    lengths: dict[str, float] = {}
+    for tail in tails:
+        lengths[tail.media] = max(lengths.get(tail.media, 0.0), tail.seconds or 0.0)
+    return lengths
 
 
 def last_of_run(days: Collection[date], first: date) -> date | None:

@@ -17,11 +17,15 @@ _Said: TypeAlias = tuple[tuple[int, str, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Instances (fqdns) that hold the same program, and how it differs from that of the first group."""
+    """Instances (fqdns) that hold the same program, and how it differs from that of the first group.
+
+    ``renumbered``: the same files at the same starts, at other positions.
+    """
 
     instances: tuple[str, ...]
     slots: tuple[Slot, ...]
     edits: tuple[Edit, ...]
+    renumbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def channel_diff(config: Config, gathered: Gathered[Holding], day: date, service
         config.channels[service_id],
         day,
         window(day, config.schedule.zone, config.schedule.day_start),
-        tuple(Group(tuple(holders[said]), programs[said].slots, edits(base, programs[said].slots)) for said in order),
+        tuple(_group(holders[said], base, programs[said].slots) for said in order),
         tuple(answer.instance.fqdn for answer in carrying if not answer.ok),
         {
             answer.instance.fqdn: answer.value.programs[day, service_id].corrupt
@@ -83,3 +87,9 @@ def channel_diff(config: Config, gathered: Gathered[Holding], day: date, service
             if answer.value is not None and answer.value.programs[day, service_id].corrupt
         },
     )
+
+
+def _group(fqdns: Sequence[str], base: Sequence[Slot], slots: tuple[Slot, ...]) -> Group:
+    found = edits(base, slots)
+    renumbered = not found and [slot.index for slot in base] != [slot.index for slot in slots]
+    return Group(tuple(fqdns), slots, found, renumbered)

@@ -118,7 +118,8 @@ class MediaCheck:
 def searched(expression: str, gathered: Gathered[frozenset[str]]) -> MediaSearch:
     """Return the names found anywhere, with the instances that have each."""
     found = gathered.values()
-    shared: frozenset[str] = frozenset.intersection(*found.values()) if found else frozenset()
+    # Instances that hold the same share one set: each is looked through once.
+    shared: frozenset[str] = frozenset.intersection(*set(found.values())) if found else frozenset()
     everywhere = tuple(found)
     rest: dict[str, list[str]] = {}
     for fqdn, held in found.items():
@@ -163,8 +164,18 @@ def checked(names: Sequence[str], bad: Sequence[BadLine], gathered: Gathered[fro
     return MediaCheck(tuple(names), tuple(missing), tuple(bad), tuple(lacking))
 
 
+#: How many of all names are compared closely; the comparison is dear, and there can be a hundred thousand.
+_LIKELY = 200
+
+
 def nearest(name: str, known: Iterable[str], most: int = 3) -> tuple[str, ...]:
     """Return the names nearest to one that is nowhere: a typing mistake, perhaps."""
     from difflib import get_close_matches  # only an absent name pays for it
+    from heapq import nlargest
 
-    return tuple(get_close_matches(name, known, n=most, cutoff=0.6))
+    pairs = {name[n : n + 2] for n in range(len(name) - 1)}
+
+    def likeness(other: str) -> tuple[int, int, str]:
+        return sum(pair in other for pair in pairs), -abs(len(other) - len(name)), other
+
+    return tuple(get_close_matches(name, nlargest(_LIKELY, known, key=likeness), n=most, cutoff=0.6))

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from dvbboxes.fleet import Fleet, Side, Talk, info_fields
-from dvbboxes.model import DurationKind, Failure, Gathered, Instance, Stored
+from dvbboxes.model import Answer, Duration, DurationKind, Failure, FailureKind, Gathered, Instance, Slot, Stored
 from dvbboxes.plan import Change, Held, Key
 from dvbboxes.records import ChangeState
 from dvbboxes.store import ReplyError
@@ -26,13 +26,18 @@ from dvbboxes.wire import (
     duration_request,
     program_key,
     program_request,
+    slots_of,
     write_commands,
 )
+
+T = TypeVar("T")
 
 #: How often a transaction that somebody else's write undid is tried (each time with what that somebody left).
 ATTEMPTS = 3
 #: Seconds between two looks at a replica that is not there yet.
 _PAUSE = 0.02
+#: Half the seconds that the first look at the replicas takes at most; each next look may take twice as long.
+_FIRST_LOOK = 0.125
 _REPLICATION: Command = (0, ("INFO", "replication"))
 
 
@@ -49,25 +54,46 @@ def look(
     request = Request(
         (_REPLICATION, *program_request(keys).commands, *(duration_request(media).commands if media else ()))
     )
-    programs: dict[Key, list[tuple[Any, Stored]]] = {key: [] for key in keys}
-    lacks: list[tuple[Any, frozenset[str]]] = []
+    programs: dict[Key, list[tuple[Any, Stored | None]]] = {key: [] for key in keys}
+    said: list[tuple[Any, dict[str, Duration]]] = []
 
-    def talk(instance: Instance) -> Talk[Held]:
-        _, *replies = yield request
-        held: dict[Key, Stored] = {}
-        foreign = set()
-        for key, reply in zip(keys, replies, strict=False):
-            stored = _once(programs[key], reply, decode_stored)
-            if stored is None:
-                foreign.add(key)
-            held[key] = stored or ()
-        lacking = _once(lacks, replies[-1], lambda reply: _absent(media, reply)) if media else frozenset()
-        return Held(held, lacking, frozenset(foreign))
+    def talk(instance: Instance) -> Talk[Held | None]:
+        replication, *replies = yield request
+        if info_fields(replication).get("role") == "slave":
+            return None
+        held = {key: _once(programs[key], reply, decode_stored) for key, reply in zip(keys, replies, strict=False)}
+        durations = _once(said, replies[-1], lambda reply: _durations(media, reply)) if media else {}
+        tails = {key: tail for key, stored in held.items() if stored and (tail := _tail(stored))}
+        others = list(dict.fromkeys(tail.media for tail in tails.values() if tail.media not in durations))
+        if others:
+            (reply,) = yield duration_request(others)
+            durations = durations | _durations(others, reply)
+        return Held(
+            {key: stored or () for key, stored in held.items()},
+            frozenset(name for name in media if durations[name].kind is DurationKind.ABSENT),
+            frozenset(key for key, stored in held.items() if stored is None),
+            {key: tail.start + (durations[tail.media].seconds or 0.0) for key, tail in tails.items()},
+        )
 
-    return fleet.gather(instances, talk, deadline)
+    found = fleet.gather(instances, talk, deadline)
+    return Gathered(tuple(map(_writable, found.answers)), found.elapsed)
 
 
-def _once(known: list[tuple[Any, Any]], reply: Any, decode: Callable[[Any], Any]) -> Any:
+def _writable(answer: Answer[Held | None]) -> Answer[Held]:
+    """Return a master's answer; that of a server which follows another one is a failure."""
+    error = answer.error
+    if error is None and answer.value is None:
+        said = f"master {answer.instance.master} is itself a replica (read-only): nothing can be written there"
+        error = Failure(FailureKind.READONLY, said)
+    return Answer(answer.instance, answer.value, error, answer.elapsed, answer.freshness)
+
+
+def _tail(stored: Stored) -> Slot | None:
+    """Return the entry of a program that starts last; None where nothing in it is one."""
+    return max(slots_of(stored), key=lambda slot: slot.start, default=None)
+
+
+def _once(known: list[tuple[Any, T]], reply: Any, decode: Callable[[Any], T]) -> T:
     for seen, value in known:
         if seen == reply:
             return value
@@ -75,9 +101,8 @@ def _once(known: list[tuple[Any, Any]], reply: Any, decode: Callable[[Any], Any]
     return known[-1][1]
 
 
-def _absent(media: Sequence[str], reply: Any) -> frozenset[str]:
-    found = zip(media, decode_durations(reply, len(media)), strict=True)
-    return frozenset(name for name, duration in found if duration.kind is DurationKind.ABSENT)
+def _durations(media: Sequence[str], reply: Any) -> dict[str, Duration]:
+    return dict(zip(media, decode_durations(reply, len(media)), strict=True))
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -102,15 +127,56 @@ class Position:
     offset: int
 
 
+class _Shared:
+    """What the talks of one writing share: most instances are asked the same and say the same.
+
+    A request is packed once for all that are given it, and equal replies are decoded once.
+    """
+
+    def __init__(self) -> None:
+        self._requests: dict[tuple[Any, ...], Request] = {}
+        self._decoded: dict[Key, list[tuple[Any, Stored | None]]] = {}
+
+    def look(self, changes: Sequence[Change]) -> Request:
+        """Return the request that watches and reads the programs of the changes."""
+        keys = tuple(change.key for change in changes)
+        return self._one(("look", keys), lambda: _watching(keys))
+
+    def transaction(self, changes: Sequence[Change]) -> Request:
+        """Return the transaction that makes the changes."""
+        what = tuple((change.key, id(change.desired)) for change in changes)
+        return self._one(("write", what), lambda: _transaction(changes))
+
+    def read_back(self, changes: Sequence[Change]) -> Request:
+        """Return the request that reads the programs of the changes."""
+        keys = tuple(change.key for change in changes)
+        return self._one(("read", keys), lambda: Request((*program_request(keys).commands, _REPLICATION)))
+
+    def _one(self, what: tuple[Any, ...], make: Callable[[], Request]) -> Request:
+        if what not in self._requests:
+            self._requests[what] = make()
+        return self._requests[what]
+
+    def decode(self, change: Change, reply: Any) -> Stored | None:
+        """Return the program in a reply about the change's key."""
+        return _once(self._decoded.setdefault(change.key, []), reply, decode_stored)
+
+
 @dataclass(slots=True)
 class _Attempt:
     """How far the writing of one master has come; what a failure of the connection means depends on it."""
 
     changes: list[Change]
+    shared: _Shared
     sent: bool = False  # EXEC is on its way and not answered
     client: int | None = None
     results: dict[Key, Written] = field(default_factory=dict)
     position: Position | None = None
+
+    def unsettled(self) -> list[Change]:
+        """Return the changes of which it is not known, or was not looked at, whether they are there."""
+        open_states = (ChangeState.UNKNOWN, ChangeState.WRITTEN)
+        return [c for c in self.changes if c.key in self.results and self.results[c.key].state in open_states]
 
     def conclude(self, changes: Iterable[Change], state: ChangeState, detail: str = "") -> None:
         for change in changes:
@@ -136,9 +202,10 @@ def write(
     """
     attempts: dict[str, _Attempt] = {}
     instances: dict[str, Instance] = {}
+    shared = _Shared()
     for change in changes:
         instances[change.instance.fqdn] = change.instance
-        attempts.setdefault(change.instance.fqdn, _Attempt([])).changes.append(change)
+        attempts.setdefault(change.instance.fqdn, _Attempt([], shared)).changes.append(change)
 
     def talk(instance: Instance) -> Talk[None]:
         yield from _write_one(attempts[instance.fqdn])
@@ -150,7 +217,7 @@ def write(
     for answer in gathered.missing:
         _give_up(attempts[answer.instance.fqdn], answer.error)
         on_done(answer.instance)
-    _settle([one for one in lost if attempts[one.fqdn].sent], attempts, deadline)
+    _settle([one for one in lost if attempts[one.fqdn].unsettled()], attempts, deadline)
     return WriteReport(
         tuple(attempts[change.instance.fqdn].results[change.key] for change in changes),
         {fqdn: attempt.position for fqdn, attempt in attempts.items() if attempt.position is not None},
@@ -164,10 +231,13 @@ def _write_one(attempt: _Attempt) -> Talk[None]:
         if not left:
             return
         attempt.sent = True
-        *_, executed = yield _transaction(left)
+        replies = yield attempt.shared.transaction(left)
         attempt.sent = False
+        executed = replies[-1]
         if isinstance(executed, ReplyError):
-            attempt.conclude(left, ChangeState.FAILED, f"the master refused it: {executed}; nothing was written")
+            # EXEC only says that something was refused before; what it was says why.
+            why = next(reply for reply in replies if isinstance(reply, ReplyError))
+            attempt.conclude(left, ChangeState.FAILED, f"the master refused it: {why}; nothing was written")
             return
         if executed is not None:
             yield from _read_back(attempt, left)
@@ -178,11 +248,7 @@ def _write_one(attempt: _Attempt) -> Talk[None]:
 
 def _still_as_planned(attempt: _Attempt, changes: Sequence[Change]) -> Talk[list[Change]]:
     """WATCH and read; return the changes whose program is still what the plan saw, the others are refused."""
-    keys = [change.key for change in changes]
-    watched: Command = (PROGRAMS, ("WATCH", *(program_key(*key) for key in keys)))
-    client, *_, replication = replies = yield Request(
-        ((0, ("CLIENT", "ID")), watched, *program_request(keys).commands, _REPLICATION), tolerant=True
-    )
+    client, *_, replication = replies = yield attempt.shared.look(changes)
     attempt.client = client if isinstance(client, int) else None
     if info_fields(replication).get("role") == "slave":
         attempt.conclude(changes, ChangeState.FAILED, "it is itself a replica: nothing is written there")
@@ -192,11 +258,17 @@ def _still_as_planned(attempt: _Attempt, changes: Sequence[Change]) -> Talk[list
         return []
     same = []
     for change, reply in zip(changes, replies[2:-1], strict=True):
-        if decode_stored(reply) == change.existing:
+        if attempt.shared.decode(change, reply) == change.existing:
             same.append(change)
         else:
             attempt.conclude([change], ChangeState.REFUSED, "somebody else changed it since the plan: make a new one")
     return same
+
+
+def _watching(keys: Sequence[Key]) -> Request:
+    watched: Command = (PROGRAMS, ("WATCH", *(program_key(*key) for key in keys)))
+    commands = ((0, ("CLIENT", "ID")), watched, *program_request(keys).commands, _REPLICATION)
+    return Request(commands, tolerant=True)
 
 
 def _transaction(changes: Sequence[Change]) -> Request:
@@ -208,9 +280,9 @@ def _transaction(changes: Sequence[Change]) -> Request:
 
 def _read_back(attempt: _Attempt, changes: Sequence[Change]) -> Talk[None]:
     attempt.conclude(changes, ChangeState.WRITTEN, "written, not read back")
-    *replies, replication = yield Request((*program_request(c.key for c in changes).commands, _REPLICATION))
+    *replies, replication = yield attempt.shared.read_back(changes)
     for change, reply in zip(changes, replies, strict=True):
-        if decode_stored(reply) == change.desired:
+        if attempt.shared.decode(change, reply) == change.desired:
             attempt.conclude([change], ChangeState.VERIFIED)
         else:
             attempt.conclude([change], ChangeState.FAILED, "what was read back is not what was written")
@@ -233,7 +305,7 @@ def _give_up(attempt: _Attempt, failure: Failure | None) -> None:
 
 
 def _settle(instances: Sequence[Instance], attempts: Mapping[str, _Attempt], deadline: float) -> None:
-    """Read what became of transactions whose answer was lost.
+    """Read what became of transactions whose answer, or the reading back of which, was lost.
 
     The lost connection is killed first: its EXEC, if it is still waiting in a buffer there, must not come after the
     look. Where that is not allowed an old program proves nothing, and the change stays UNKNOWN.
@@ -243,7 +315,7 @@ def _settle(instances: Sequence[Instance], attempts: Mapping[str, _Attempt], dea
 
     def talk(instance: Instance) -> Talk[None]:
         attempt = attempts[instance.fqdn]
-        left = [change for change in attempt.changes if attempt.results[change.key].state is ChangeState.UNKNOWN]
+        left = attempt.unsettled()
         killed, *replies, replication = yield Request(
             (
                 (0, ("CLIENT", "KILL", "ID", attempt.client or 0)),
@@ -256,6 +328,8 @@ def _settle(instances: Sequence[Instance], attempts: Mapping[str, _Attempt], dea
             stored = decode_stored(reply)
             if stored == change.desired:
                 attempt.conclude([change], ChangeState.VERIFIED, "the answer was lost; it is there")
+            elif attempt.results[change.key].state is ChangeState.WRITTEN:
+                attempt.conclude([change], ChangeState.FAILED, "it was written, and is not what is there now")
             elif stored == change.existing and isinstance(killed, int) and attempt.client is not None:
                 attempt.conclude([change], ChangeState.FAILED, "the connection was lost; nothing was written")
         attempt.position = _position(replication)
@@ -321,9 +395,12 @@ def wait_replicated(instances: Sequence[Instance], wanted: Mapping[str, Position
         offset = fields.get("slave_repl_offset", "")
         return fields.get("master_replid") == position.replid and offset.isdigit() and int(offset) >= position.offset
 
+    slice_ = _FIRST_LOOK
     with Fleet(Side.REPLICA) as fleet:
         while left and (remaining := end - time.monotonic()) > 0:
-            for fqdn, has in fleet.gather(left, talk, remaining).values().items():
+            # In slices: one replica that says nothing must not keep us from looking at the others again.
+            slice_ *= 2
+            for fqdn, has in fleet.gather(left, talk, min(slice_, remaining)).values().items():
                 there[fqdn] = there[fqdn] or has
             left = [instance for instance in left if not there[instance.fqdn]]
             if left:

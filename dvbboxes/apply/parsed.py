@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from dvbboxes.aggregate.difference import Change as Difference
 from dvbboxes.apply.masters import look
 from dvbboxes.apply.run import Order, carry_out
-from dvbboxes.errors import UnknownName, UsageError
+from dvbboxes.config import prepare
+from dvbboxes.errors import ConfigError, UnknownName, UsageError
 from dvbboxes.fleet import Fleet, Side
 from dvbboxes.journal import Journal
 from dvbboxes.lock import hold
@@ -45,7 +46,8 @@ def apply_parsed(
     """Write the days to the instances' masters and return what stands there as meant (SPEC 7).
 
     Instances that do not carry the channel are no targets. An instance that fails has False, the others still happen.
-    Raises UsageError for an object that is no day, UnknownName for an unknown channel, Locked, JournalError.
+    Raises UsageError for an object that is no day, UnknownName for an unknown channel, Locked, JournalError, and
+    ConfigError where the log file or the data folder cannot be written.
     """
     if service_id not in config.channels:
         raise UnknownName("channel", service_id, config.channels)
@@ -59,6 +61,9 @@ def apply_parsed(
     command = f"Listing.apply: {', '.join(day_text(day.day) for day in days)} of {service_id}"
     if not days or not targets:
         return result
+    problems = prepare(config)
+    if problems:
+        raise ConfigError(problems)
     folder = config.data_folder
     with hold(folder, who, command, now), Journal.open(folder, write=True) as journal:
         keys = [(day.day, service_id) for day in days]

@@ -17,6 +17,7 @@ from dvbboxes.model import Config, FailureKind, Gathered, Instance
 
 if TYPE_CHECKING:
     from dvbboxes.fleet import Fleet
+    from dvbboxes.memory import Memory
 
 T = TypeVar("T")
 
@@ -69,11 +70,11 @@ class Context:
 
     @cached_property
     def _prepared(self) -> tuple[Config, tuple[str, ...]]:
-        from dvbboxes.config import load, prepare
+        from dvbboxes.config import exposed, load, prepare
 
         config = load(self.config_path)
         problems = prepare(config)
-        for line in (*config.warnings, *problems):
+        for line in (*config.warnings, *exposed(config), *problems):
             self.warn(line)
         return config, problems
 
@@ -106,7 +107,9 @@ class Result:
     """What a verb found. ``view`` is what the renderers know; ``gathered`` who answered (None: nobody was asked).
 
     ``difference``: the answer is "no", or a difference was found. ``refused``: something was refused as unsafe;
-    ``partial``: something that was to be done is not.
+    ``partial``: something that was to be done is not. ``exit_status``: the one to end with, whatever else (Nagios'
+    numbers). ``silent``: -q shows nothing though something is wrong: it was told before. ``after`` is called once the
+    result was written out (or -q kept it back): what is remembered of it must never be what nobody has seen.
     """
 
     view: object
@@ -114,10 +117,15 @@ class Result:
     difference: bool = False
     refused: bool = False
     partial: bool = False
+    exit_status: ExitStatus | None = None
+    silent: bool = False
+    after: Callable[[], None] | None = None
 
     @property
     def status(self) -> ExitStatus:
         """The exit status this result means (DESIGN)."""
+        if self.exit_status is not None:
+            return self.exit_status
         return worst(self._statuses())
 
     def _statuses(self) -> Iterable[ExitStatus]:
@@ -174,17 +182,21 @@ SCOPE = (TOWNS, INSTANCES, TIMEOUT, MAX_AGE)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whom a reading verb asks: the instances in order, seconds for all of them, and the age allowed."""
+    """Whom a reading verb asks: the instances in order, seconds for all of them, and the age allowed.
+
+    ``recall`` is what the replicas held when last seen.
+    """
 
     instances: tuple[Instance, ...]
     deadline: float
     max_age: float | None
+    recall: Memory | None = None
 
     def fleet(self) -> Fleet:
         """Return a fleet of replicas that takes no older data than is allowed."""
         from dvbboxes.fleet import Fleet  # redis is imported by the commands that ask somebody
 
-        return Fleet(max_age=self.max_age)
+        return Fleet(max_age=self.max_age, recall=self.recall)
 
 
 def asked(
@@ -203,7 +215,18 @@ def asked(
         scope(context.config, towns, instances),
         seconds("--timeout", timeout) if timeout is not None else redis.deadline,
         age,
+        memory(context),
     )
+
+
+def memory(context: Context) -> Memory:
+    """Return what is remembered of the replicas: what they held when last seen."""
+    from datetime import datetime
+
+    from dvbboxes.memory import Memory
+
+    day = datetime.fromtimestamp(context.now, context.config.schedule.zone).date()
+    return Memory(context.config.data_folder, day.isoformat())
 
 
 def gather(whom: Asked, question: Callable[..., Gathered[T]], *arguments: Any) -> Gathered[T]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvbboxes.commands import INSTANCES, SERVICES, TOWNS, Context, Result, Verb, channels, option, scope
+from dvbboxes.commands.writing import number
 from dvbboxes.days import parse_days
 from dvbboxes.errors import UsageError
 
@@ -24,17 +25,23 @@ def history(
     services: Sequence[str] | None,
     towns: Sequence[str] | None,
     instances: Sequence[str] | None,
+    prune: str | None = None,
 ) -> Result:
     """Show what was written: the runs, newest first; one run whole; a day's whole story; or what is still owed.
 
-    Exit status 1 when --open finds anything, and for a run that does not hold.
+    --prune forgets what is older than so many days, but never what is owed or was last applied to a younger day. Exit
+    status 1 when --open finds anything, and for a run that does not hold.
     """
     from dvbboxes.journal import FILE, Journal
     from dvbboxes.records import RunState, Where
     from dvbboxes.report import DayStory, History, Owed, Story
 
-    if sum((id is not None, day is not None, owed)) > 1:
-        raise UsageError("one of ID, --day and --open at a time")
+    if sum((id is not None, day is not None, owed, prune is not None)) > 1:
+        raise UsageError("one of ID, --day, --open and --prune at a time")
+    if prune is not None:
+        if services is not None or towns is not None or instances is not None:
+            raise UsageError("--prune forgets runs whole: -s, --towns and --instance do not go with it")
+        return _prune(context, prune)
     config = context.config
     zone = config.schedule.zone
     days = None if day is None else parse_days(day, context.today)
@@ -60,11 +67,22 @@ def history(
         return Result(History(journal.runs(limit=number("--limit", limit), where=where), zone))
 
 
-def number(name: str, value: str) -> int:
-    """Return a whole number above 0 that was typed; raises UsageError."""
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 10**9):
-        raise UsageError(f"{name} {value!r} is no number of a run: history lists them")
-    return int(value)
+def _prune(context: Context, days: str) -> Result:
+    """Forget runs older than so many days, under the lock: no run is to begin on what is being forgotten."""
+    from dvbboxes.journal import FILE, Journal
+    from dvbboxes.lock import hold
+    from dvbboxes.records import Pruned
+    from dvbboxes.report import Forgotten
+
+    if not (days.isascii() and days.isdigit() and 0 < int(days) < 10**5):
+        raise UsageError(f"--prune {days!r} is no number of days to keep")
+    context.must_write()
+    folder = context.config.data_folder
+    if not (Path(folder) / FILE).exists():
+        return Result(Forgotten(Pruned(0, 0, 0), int(days)))
+    with hold(folder, context.who, context.command, context.now), Journal.open(folder, write=True) as journal:
+        return Result(Forgotten(journal.prune(context.now - int(days) * 86400), int(days)))
 
 
-COMMAND = Verb("history", history, (ID, DAY, OPEN, LIMIT, SERVICES, TOWNS, INSTANCES))
+PRUNE = option("--prune", metavar="DAYS", help="forget runs that are older than so many days")
+COMMAND = Verb("history", history, (ID, DAY, OPEN, LIMIT, PRUNE, SERVICES, TOWNS, INSTANCES))

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dvbboxes.commands import SCOPE, Asked, Context, Result, Verb, asked, gather, option
+from dvbboxes.commands.library import MEDIA_VERBS
+from dvbboxes.commands.renaming import RENAMING, named
+from dvbboxes.commands.replacing import REPLACING
 from dvbboxes.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,15 +61,6 @@ def check(context: Context, file: str, **scope: Any) -> Result:
     gathered = gather(asked(context, **scope), lacking, names)
     view = checked(names, bad, gathered)
     return Result(view, gathered, bool(bad) or bool(view.missing))
-
-
-def named(name: str) -> str:
-    """Return the file name that NAME means, with ``.ts``; raises UsageError where it can be none."""
-    from dvbboxes.wire import is_media_name, media_file, shown, stem
-
-    if not is_media_name(stem(name)):
-        raise UsageError(f"{shown(name)} is no media name: small letters, digits and _ (media search finds globs)")
-    return media_file(name)
 
 
 def read_names(content: bytes) -> tuple[tuple[str, ...], tuple[BadLine, ...]]:
@@ -142,4 +136,7 @@ VERBS = (
     Verb("search", search, (EXPRESSION, *SCOPE)),
     Verb("show", show, (NAME, *SCOPE)),
     Verb("check", check, (FILE, *SCOPE)),
+    *MEDIA_VERBS,
+    *RENAMING,
+    *REPLACING,
 )

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, time
+from datetime import date, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dvbboxes.commands import SCOPE, SERVICES, Context, Result, Verb, asked, channels, gather, option
+from dvbboxes.commands import (
+    SCOPE,
+    SERVICES,
+    Context,
+    Result,
+    Verb,
+    archiving,
+    asked,
+    channels,
+    converging,
+    copying,
+    gather,
+    option,
+)
+from dvbboxes.commands.library import UPDATE_PROGRAM
+from dvbboxes.commands.writing import TARGETS, WRITING
 from dvbboxes.days import parse_clock, parse_days
 from dvbboxes.errors import UsageError
 
@@ -17,6 +32,7 @@ if TYPE_CHECKING:
 DAY = option("day", metavar="DAY", help="15062017, 15/06, 15/06/2017, 2017-06-15, today, tomorrow, +2, or A..B")
 DAYS = option("day", metavar="DAY", nargs="?", help="only this day, or these: A..B (default: from the day on air)")
 FROM = option("--from", dest="since", metavar="TIME", help="from what is on air at this time (20:00, or now)")
+JOINING = option("--joining", metavar="TIME", help="when it is launched (20:00, or now; default: the day's start)")
 TO = option("--to", dest="until", metavar="TIME", help="up to this time (times before the day's start: next morning)")
 
 
@@ -101,6 +117,46 @@ def list_(context: Context, day: str | None, services: Sequence[str] | None, **s
     return Result(view, gathered, view.uneven)
 
 
+def simulate(context: Context, day: str, services: Sequence[str] | None, joining: str | None, **scope: Any) -> Result:
+    """Show what each box will really play on a day, by dvbbox's own rules, beside what was meant.
+
+    Repeats, the stretched last entry, and where an absent file stops the launch. The playlist is made once, at launch:
+    --joining says when (default: the start of the day). Exit status 1 when anything is played otherwise than meant.
+    """
+    from dvbboxes.questions import hold
+    from dvbboxes.simulate import simulated
+
+    config = context.config
+    days = parse_days(day, context.today)
+    sids = channels(config, services) if services is not None else ()
+    if len(days) != 1 or len(sids) != 1:
+        raise UsageError("a simulation is of one day and one channel: program simulate DAY -s SID")
+    at = None if joining is None else _launch(context, days[0], joining)
+    gathered = gather(asked(context, **scope), hold, [(days[0], sids[0])])
+    view = simulated(config, gathered, days[0], sids[0], at)
+    return Result(view, gathered, bool(gathered.answered) and view.wrong)
+
+
+def _launch(context: Context, day: date, joining: str) -> float:
+    """Return the moment of a launch; raises UsageError where dvbbox would launch another day's program then."""
+    from dvbboxes.schedule import window
+
+    schedule = context.config.schedule
+    at = _moment(context, context.config, day, joining)
+    if not window(day, schedule.zone, schedule.day_start)[0] <= at < _midnight(context, day):
+        raise UsageError(
+            f"--joining {joining}: a launch takes the program of its calendar date: from {_clock(context.config)} to "
+            "23:59 of that day"
+        )
+    return at
+
+
+def _midnight(context: Context, day: date) -> float:
+    from dvbboxes.schedule import moment
+
+    return moment(day + timedelta(days=1), context.config.schedule.zone, time(0))
+
+
 def _span(context: Context, day: date, since: str | None, until: str | None) -> Span:
     from dvbboxes.aggregate import Span
 
@@ -129,5 +185,12 @@ VERBS = (
     Verb("show", show, (DAY, SERVICES, FROM, TO, *SCOPE)),
     Verb("diff", diff, (DAY, SERVICES, *SCOPE)),
     Verb("now", now, (SERVICES, *SCOPE)),
+    Verb("simulate", simulate, (DAY, SERVICES, JOINING, *SCOPE)),
+    Verb("converge", converging.converge, (DAY, converging.SOURCE, *WRITING, *TARGETS)),
+    Verb("copy", copying.copy, (DAY, *copying.OPTIONS, *WRITING, *TARGETS)),
+    Verb("delete", copying.delete, (DAY, *WRITING, *TARGETS)),
+    Verb("backup", archiving.backup, (archiving.FILE, SERVICES, *SCOPE)),
+    Verb("restore", archiving.restore, (archiving.ARCHIVE, archiving.DAYS, *WRITING, *TARGETS)),
+    UPDATE_PROGRAM,
     Verb("list", list_, (DAYS, SERVICES, *SCOPE)),
 )

@@ -20,7 +20,7 @@ from dvbboxes.model import Config
 if TYPE_CHECKING:
     from configparser import RawConfigParser
 
-__all__ = ["DEFAULT_PATH", "ENVIRONMENT", "load", "locate", "prepare", "raw_parser"]
+__all__ = ["DEFAULT_PATH", "ENVIRONMENT", "exposed", "load", "locate", "prepare", "raw_parser"]
 
 DEFAULT_PATH = "/etc/dvbboxes/configuration"
 ENVIRONMENT = "DVBBOXES_CONFIG"
@@ -90,6 +90,28 @@ def prepare(config: Config) -> tuple[str, ...]:
     except (OSError, ValueError) as error:
         problems.append(_problem(config, "DATA", "folder", f"{folder} cannot be used", error))
     return tuple(problems)
+
+
+def exposed(config: Config) -> tuple[str, ...]:
+    """Return a warning for each password file that everybody on this machine can read or change."""
+    used = {
+        (side, path)
+        for instance in config.instances
+        for side, path in (("", instance.replica.password_file), ("master_", instance.master.password_file))
+        if path is not None
+    }
+    lines = []
+    for side, path in sorted(used):
+        try:
+            mode = Path(path).stat().st_mode
+        except OSError:  # whoever needs it says so
+            continue
+        if mode & 0o006:
+            key = f"{side}password_file"
+            origins = (s.origin for s in config.settings if (s.section, s.key) == ("REDIS", key))
+            what = f"{path} can be read by everybody on this machine: chmod o= {path}"
+            lines.append(printable(f"{next(origins, config.path)}: [REDIS] {key}: {what}"))
+    return tuple(lines)
 
 
 def _problem(config: Config, section: str, key: str, what: str, error: OSError | ValueError) -> str:

@@ -92,7 +92,7 @@ class Journal:
             programs = Programs(self._connection)
             for change in changes:
                 planned = (
-                    number, text_in(change.town), *_key_in(change.key), programs.number(change.before),
+                    number, text_in(change.town), *_key_in(change.key), change.looked, programs.number(change.before),
                     programs.number(change.after), ChangeState.PLANNED.value, text_in(change.detail),
                     UpdateState.NOT_ASKED.value, "", now,
                 )  # fmt: skip
@@ -312,6 +312,7 @@ def _progress_in(progress: Progress, programs: Programs) -> dict[str, Any]:
         "update_text": None if progress.update_text is None else text_in(progress.update_text),
         "replicated": progress.replicated,
         "after_update": None if progress.after_update is None else programs.number(progress.after_update),
+        "before": None if progress.before is None else programs.number(progress.before),
     }
 
 
@@ -330,6 +331,8 @@ def _progress_text(progress: Progress) -> str:
 
 def _difference(change: PlannedChange) -> str:
     before, after = len(change.before), len(change.after)
+    if not change.looked:
+        return f"{after} entries" if after else "delete"
     if not after:
         return f"delete {before}"
     return f"replace {before} by {after}" if before else f"create {after}"

@@ -20,8 +20,8 @@ ADD_RUN = """
 """
 ADD_CHANGE = """
     INSERT INTO changes
-        (run, town, instance, day, service_id, before, after, state, detail, update_state, update_text, changed)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (run, town, instance, day, service_id, looked, before, after, state, detail, update_state, update_text, changed)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD_EVENT = "INSERT INTO events (run, change, at, text) VALUES (?, ?, ?, ?)"
 FIND_CHANGE = "SELECT id FROM changes WHERE run = ? AND instance = ? AND day = ? AND service_id = ?"
@@ -33,6 +33,8 @@ ADVANCE = """
         update_text = coalesce(:update_text, update_text),
         replicated = coalesce(:replicated, replicated),
         after_update = coalesce(:after_update, after_update),
+        looked = CASE WHEN :before IS NULL THEN looked ELSE 1 END,
+        before = coalesce(:before, before),
         changed = :at
     WHERE id = :id
 """

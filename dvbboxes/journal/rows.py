@@ -17,8 +17,8 @@ Row: TypeAlias = tuple[Any, ...]
 
 RUN_COLUMNS = "id, kind, who, host, command, file, digest, fingerprint, allow, undoes, started, finished, state"
 CHANGE_COLUMNS = (
-    "run, town, instance, day, service_id, before, after, state, detail, update_state, update_text, replicated, "
-    "after_update, changed"
+    "run, town, instance, day, service_id, looked, before, after, state, detail, update_state, update_text, "
+    "replicated, after_update, changed"
 )
 
 
@@ -109,11 +109,13 @@ def run_of(row: Row, counts: Mapping[ChangeState, int]) -> Run:
 
 def change_of(row: Row, program: Callable[[int], Stored]) -> Change:
     """Return the change in a row of :data:`CHANGE_COLUMNS`; ``program`` finds programs by number."""
-    run, town, instance, day, service_id, before, after, state, detail, update, said, replicated, updated, at = row
+    run, town, instance, day, service_id, looked, before, after, *rest = row
+    state, detail, update, said, replicated, updated, at = rest
     return Change(
         run, text_out(town), text_out(instance), date.fromisoformat(day), text_out(service_id), program(before),
         program(after), ChangeState(state), text_out(detail), UpdateState(update), text_out(said),
         None if replicated is None else bool(replicated), None if updated is None else program(updated), at,
+        bool(looked),
     )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ _FIRST = (
         instance TEXT NOT NULL,
         day TEXT NOT NULL,
         service_id TEXT NOT NULL,
+        looked INTEGER NOT NULL,
         before INTEGER NOT NULL,
         after INTEGER NOT NULL,
         state TEXT NOT NULL,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date
 from itertools import groupby
 from typing import Any
 
 from dvbboxes.aggregate.calendar import ListedChannel, ProgramList, Until
 from dvbboxes.model import Gathered
-from dvbboxes.render.style import Style, aligned, clean, count, coverage, dated, iso, names
+from dvbboxes.render.style import Style, aligned, clean, columns, count, coverage, dated, iso, local, names
 from dvbboxes.wire import day_text
 
 HEADER = ("day", "service_id", "channel", "held", "asked", "lacking")
@@ -31,9 +31,10 @@ def _days(view: ProgramList, style: Style) -> Iterator[str]:
     if not view.days:
         yield f"no programs{' from today on' if view.earlier else ''}"
     else:
-        heading = ["day", *(f"{c.service_id} {clean(c.name)}" for c in view.channels)]
         rows = [(_run(days), *cells) for cells, days in _folded(view)]
-        lines = aligned([heading, *rows])
+        lines = aligned([("day", *(f"{c.service_id} {clean(c.name)}" for c in view.channels)), *rows])
+        if columns(lines[0]) > style.width:  # the names stand below once more
+            lines = aligned([("day", *(c.service_id for c in view.channels)), *rows])
         yield style.paint(lines[0], "dim")
         for (cells, _), line in zip(_folded(view), lines[1:], strict=True):
             yield style.paint(line, "yellow") if any("/" in cell or cell == "-" for cell in cells) else line
@@ -72,7 +73,7 @@ def _untils(view: ProgramList, style: Style) -> Iterator[str]:
     for channel in view.channels:
         title = f"{channel.service_id} {clean(channel.name)}"
         if not channel.asked:
-            yield f"{title}: nobody answered"
+            yield f"{title}: nobody that carries it answered"
             continue
         *odd, main = sorted(channel.until, key=lambda one: len(one.instances))
         line = f"{title}: scheduled until {_until(view, main)}"
@@ -84,8 +85,8 @@ def _untils(view: ProgramList, style: Style) -> Iterator[str]:
 def _until(view: ProgramList, until: Until) -> str:
     if until.moment is None:
         return "now: nothing today"
-    moment = datetime.fromtimestamp(until.moment, view.zone)
-    return f"{dated(moment.date())} {moment:%H:%M}"
+    moment = local(until.moment, view.zone)
+    return "?" if moment is None else f"{dated(moment.date())} {moment:%H:%M}"
 
 
 def _passed_over(view: ProgramList) -> Iterator[str]:

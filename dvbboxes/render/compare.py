@@ -30,6 +30,9 @@ def text(view: ProgramDiff, gathered: Gathered[Any] | None, style: Style) -> Ite
 def _channel(view: ProgramDiff, channel: ChannelDiff, style: Style) -> Iterator[str]:
     heading = style.paint(f"{channel.service_id} {clean(channel.name)}", "bold")
     yield f"{heading}  {span(channel.window, view.zone)}"
+    if not channel.groups:
+        said = "nobody that carries it answered" if channel.silent else "no instance asked carries it"
+        yield style.paint(said, "red")
     for number, group in enumerate(channel.groups):
         yield _group(view, group, style, alone=len(channel.groups) == 1)
         if number:
@@ -43,7 +46,7 @@ def _group(view: ProgramDiff, group: Group, style: Style, *, alone: bool) -> str
     if alone:
         verb = "agrees" if len(group.instances) == 1 else "agree"
         return f"{who} {verb}: {_program(view, group.slots)}"
-    said = f"  {counted(group.edits)}" if group.edits else ""
+    said = f"  {counted(group.edits)}" if group.edits else "  the same, numbered otherwise" if group.renumbered else ""
     return f"{style.paint(who, 'bold')}  {_program(view, group.slots)}{said}"
 
 
@@ -87,7 +90,13 @@ def _folded(view: ProgramDiff, edits: Sequence[Edit], shift: float) -> tuple[str
     first, last = edits[0].after, edits[-1].after
     indexes = f"{first.index}..{last.index}" if first and last else ""
     start = clock(first.start if first else None, view.zone)
-    return ("~", indexes, start, f"{len(edits)} files, {stem(edits[0].media)} ...", f"all moved by {_signed(shift)}")
+    return (
+        "~",
+        indexes,
+        start,
+        f"{len(edits)} files, {clean(stem(edits[0].media))} ...",
+        f"all moved by {_signed(shift)}",
+    )
 
 
 def _signed(seconds: float) -> str:
@@ -106,13 +115,14 @@ def _channel_data(view: ProgramDiff, channel: ChannelDiff) -> dict[str, Any]:
         "day": day_text(channel.day),
         "service_id": channel.service_id,
         "channel": channel.name,
-        "agreed": not channel.differs,
+        "agreed": not channel.differs if channel.groups else None,
         "silent": list(channel.silent),
         "corrupt": {fqdn: list(lines) for fqdn, lines in channel.corrupt.items()},
         "groups": [
             {
                 "instances": list(group.instances),
                 "files": len(group.slots),
+                "renumbered": group.renumbered,
                 "edits": [_edit_data(view, edit) for edit in group.edits],
             }
             for group in channel.groups

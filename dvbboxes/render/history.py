@@ -43,7 +43,7 @@ def _counts(run: Run) -> str:
 
 def _runs(view: History, style: Style) -> Iterator[str]:
     if not view.runs:
-        yield "nothing was written from here"
+        yield "nothing of that was written from here"
         return
     rows: list[tuple[str, ...]] = [("run", "started", "kind", "state", "programs", "who", "file")]
     for run in view.runs:
@@ -71,6 +71,8 @@ def _story(view: Story, style: Style) -> Iterator[str]:
     heading = style.paint(f"run {run.id}  {asked.kind.value}  {run.state.value}", "bold")
     yield f"{heading}  {_when(asked.started, view.zone)} -> {_when(run.finished, view.zone)}"
     yield f"  by {clean(asked.who)} on {clean(asked.host)}: {clean(asked.command)}"
+    if asked.undoes is not None:
+        yield f"  takes back run {asked.undoes}"
     if asked.file:
         yield f"  listing {clean(asked.file)}  sha256 {asked.digest[:16]}"
     if asked.fingerprint:

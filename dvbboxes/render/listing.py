@@ -12,7 +12,7 @@ from dvbboxes.render.style import Style, aligned, clean, clock, count, coverage,
 from dvbboxes.report import ListingCheck, ListingPlan
 from dvbboxes.wire import day_text, stem
 
-CHECK_HEADER = ("day", "service_id", "start", "end", "length", "files", "verdict", "overrun", "missing")
+CHECK_HEADER = ("day", "service_id", "start", "end", "length", "files", "verdict", "overrun", "missing", "refused")
 PLAN_HEADER = ("instance", "day", "service_id", "action", "added", "dropped", "moved", "files", "lacking", "refused")
 _LOOKS = {Verdict.GREEN: "green", Verdict.LIGHTBLUE: "blue", Verdict.ORANGE: "yellow", Verdict.RED: "red"}
 _MOST_NOTES = 30
@@ -31,10 +31,10 @@ def text(view: ListingCheck | ListingPlan, gathered: Gathered[Any] | None, style
 
 def _check(view: ListingCheck, gathered: Gathered[Any] | None, style: Style) -> Iterator[str]:
     if gathered is None or gathered.answered:
-        for sid, days in _by_channel(view.plan.days).items():
+        for sid, days in by_channel(view.plan.days).items():
             yield f"{_title(view, sid, style)}  {count(len(days), 'day')}"
             yield from _days(view, days, style)
-        yield from _limited(_file_notes(view), style)
+        yield from limited((*_file_notes(view), *refusals(view.plan)), style)
     if gathered is not None:
         yield from coverage(gathered, style)
 
@@ -43,7 +43,8 @@ def _title(view: ListingCheck | ListingPlan, sid: str, style: Style) -> str:
     return style.paint(f"{sid} {clean(view.channels.get(sid, ''))}", "bold")
 
 
-def _by_channel(days: Sequence[DayFacts]) -> dict[str, list[DayFacts]]:
+def by_channel(days: Sequence[DayFacts]) -> dict[str, list[DayFacts]]:
+    """Return the days of each channel, by service id, in order."""
     channels: dict[str, list[DayFacts]] = {}
     for facts in days:
         channels.setdefault(facts.service_id, []).append(facts)
@@ -71,7 +72,10 @@ def _days(view: ListingCheck, days: Sequence[DayFacts], style: Style) -> Iterato
 
 
 def _ends(view: ListingCheck | ListingPlan, facts: DayFacts) -> str:
-    end = datetime.fromtimestamp(facts.end, view.zone)
+    try:
+        end = datetime.fromtimestamp(facts.end, view.zone)
+    except (OverflowError, ValueError, OSError):  # a file that "lasts" 1e300 s: no calendar has that moment
+        return "?"
     return f"{dated(end.date(), year=False)[:3]} {end:%H:%M}"
 
 
@@ -101,7 +105,8 @@ def _where(view: ListingCheck | ListingPlan, media: str) -> str:
     return "; ".join(shown) + more
 
 
-def _limited(lines: Iterable[str], style: Style) -> Iterator[str]:
+def limited(lines: Iterable[str], style: Style) -> Iterator[str]:
+    """Yield lines that want attention, marked; the end of a long list is counted."""
     found = list(lines)
     for line in found[:_MOST_NOTES]:
         yield style.paint("!", "red") + f" {line}"
@@ -114,11 +119,11 @@ def _limited(lines: Iterable[str], style: Style) -> Iterator[str]:
 
 def _plan(view: ListingPlan, gathered: Gathered[Any] | None, style: Style) -> Iterator[str]:
     plan = view.plan
-    for sid, days in _by_channel(plan.days).items():
+    for sid, days in by_channel(plan.days).items():
         size = f"{count(len(days), 'day')}, {count(len(plan.instances), 'instance')}"
         yield f"{_title(view, sid, style)}  {size}  plan {plan.fingerprint}  {style.paint('NOTHING WRITTEN', 'bold')}"
         yield from _changes(view, sid, days, style)
-    yield from _limited((*_file_notes(view), *_refusals(plan), *_saturdays(plan)), style)
+    yield from limited((*_file_notes(view), *refusals(plan), *saturdays(plan)), style)
     yield from _closing(view, gathered, style)
 
 
@@ -148,7 +153,7 @@ def _columns(plan: Plan, sid: str, days: Sequence[DayFacts]) -> list[tuple[str, 
             cells = tuple(_cell(plan, instance, changes.get((instance.fqdn, facts.key))) for facts in days)
             groups.setdefault(cells, []).append(instance)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [(_label(plan, instances), cells) for cells, instances in ordered]
+    return [(label(plan, instances), cells) for cells, instances in ordered]
 
 
 def _cell(plan: Plan, instance: Instance, change: Change | None) -> str:
@@ -163,7 +168,8 @@ def _cell(plan: Plan, instance: Instance, change: Change | None) -> str:
     return str(change.difference)
 
 
-def _label(plan: Plan, instances: Sequence[Instance]) -> str:
+def label(plan: Plan, instances: Sequence[Instance]) -> str:
+    """Return the heading over instances that would change the same way: one by name, whole towns, else a number."""
     if len(instances) == 1:
         return clean(instances[0].fqdn)
     towns = {instance.cluster for instance in instances}
@@ -173,7 +179,8 @@ def _label(plan: Plan, instances: Sequence[Instance]) -> str:
     return count(len(instances), "instance")
 
 
-def _refusals(plan: Plan) -> Iterator[str]:
+def refusals(plan: Plan) -> Iterator[str]:
+    """Yield a line for each reason why something is refused, and what releases it."""
     folded: dict[tuple[Any, str, tuple[str, ...]], list[Refusal]] = {}
     for refusal in plan.refusals:
         folded.setdefault((refusal.hazard, refusal.text, refusal.instances), []).append(refusal)
@@ -185,7 +192,8 @@ def _refusals(plan: Plan) -> Iterator[str]:
         yield f"refused: {days}{more}: {clean(said)}: {who}{release}"
 
 
-def _saturdays(plan: Plan) -> Iterator[str]:
+def saturdays(plan: Plan) -> Iterator[str]:
+    """Yield a line for each Saturday written: the update covers two days more (SPEC 2)."""
     from datetime import timedelta
 
     for day in sorted({change.day for change in plan.writes if change.day.weekday() == 5}):
@@ -231,25 +239,26 @@ def data(view: ListingCheck | ListingPlan) -> dict[str, Any]:
             for fact in plan.files.values()
         ],
     }
+    body["refusals"] = [refusal_data(refusal) for refusal in plan.refusals]
     if isinstance(view, ListingPlan):
         body |= {
             "fingerprint": plan.fingerprint,
-            "ready": [_key_data(key) for key in plan.ready],
-            "changes": [_change_data(change) for change in plan.changes],
-            "refusals": [_refusal_data(refusal) for refusal in plan.refusals],
-            "released": [_refusal_data(refusal) for refusal in plan.released],
+            "ready": [key_data(key) for key in plan.ready],
+            "changes": [change_data(change) for change in plan.changes],
+            "released": [refusal_data(refusal) for refusal in plan.released],
             "unreachable": dict(plan.unreachable),
         }
     return body
 
 
-def _key_data(key: Key) -> dict[str, str]:
+def key_data(key: Key) -> dict[str, str]:
+    """Return the JSON of (day, service id)."""
     return {"day": day_text(key[0]), "service_id": key[1]}
 
 
 def _day_data(view: ListingCheck | ListingPlan, facts: DayFacts) -> dict[str, Any]:
     return {
-        **_key_data(facts.key),
+        **key_data(facts.key),
         "start": iso(facts.start, view.zone),
         "end": iso(facts.end, view.zone),
         "length": facts.end - facts.start,
@@ -263,10 +272,11 @@ def _day_data(view: ListingCheck | ListingPlan, facts: DayFacts) -> dict[str, An
     }
 
 
-def _change_data(change: Change) -> dict[str, Any]:
+def change_data(change: Change) -> dict[str, Any]:
+    """Return the JSON of one change."""
     return {
         "instance": change.instance.fqdn,
-        **_key_data(change.key),
+        **key_data(change.key),
         "action": change.action.value,
         "added": change.difference.added,
         "dropped": change.difference.dropped,
@@ -276,10 +286,11 @@ def _change_data(change: Change) -> dict[str, Any]:
     }
 
 
-def _refusal_data(refusal: Refusal) -> dict[str, Any]:
+def refusal_data(refusal: Refusal) -> dict[str, Any]:
+    """Return the JSON of one refusal."""
     return {
         "hazard": refusal.hazard.value if refusal.hazard else None,
-        **_key_data(refusal.key),
+        **key_data(refusal.key),
         "instances": list(refusal.instances),
         "text": refusal.text,
     }
@@ -287,15 +298,18 @@ def _refusal_data(refusal: Refusal) -> dict[str, Any]:
 
 def table(view: ListingCheck | ListingPlan) -> tuple[tuple[str, ...], Iterable[Sequence[object]]]:
     """Return header and rows for CSV: a day a row for a check, a change a row for a plan."""
-    if isinstance(view, ListingCheck):
-        return CHECK_HEADER, (_flat(_day_data(view, facts), CHECK_HEADER) for facts in view.plan.days)
     refused = view.plan.refused
+    if isinstance(view, ListingCheck):
+        return CHECK_HEADER, (
+            flat({**_day_data(view, facts), "refused": facts.key in refused}, CHECK_HEADER) for facts in view.plan.days
+        )
     return PLAN_HEADER, (
-        _flat({**_change_data(change), "refused": change.key in refused}, PLAN_HEADER) for change in view.plan.changes
+        flat({**change_data(change), "refused": change.key in refused}, PLAN_HEADER) for change in view.plan.changes
     )
 
 
-def _flat(row: Mapping[str, Any], header: Sequence[str]) -> list[object]:
+def flat(row: Mapping[str, Any], header: Sequence[str]) -> list[object]:
+    """Return a row of JSON as cells of CSV."""
     cells = []
     for name in header:
         cell = row[name]

@@ -41,7 +41,8 @@ def _table(view: ProgramNow, style: Style) -> Iterator[str]:
             rows.append(_row(view, title if number == 0 else "", group))
             looks.append("red" if group.absent or not group.playing.media else "yellow" if number else None)
         if not channel.groups:
-            rows.append((title, "nobody answered", "", "", "", ""))
+            said = "nobody that carries it answered" if channel.silent else "no instance asked carries it"
+            rows.append((title, said, "", "", "", ""))
             looks.append("red")
     for line, look in zip(aligned(rows), looks, strict=True):
         yield style.paint(line, look) if look else line

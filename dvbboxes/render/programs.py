@@ -40,7 +40,9 @@ def text(view: Programs, gathered: Gathered[Any] | None, style: Style) -> Iterat
 def _channel(view: Programs, channel: ChannelDay, style: Style) -> Iterator[str]:
     if not channel.blocks:
         yield f"{style.paint(f'{channel.service_id} {clean(channel.name)}', 'bold')}  no instance asked carries it"
-    for block in channel.blocks:
+    for number, block in enumerate(channel.blocks):
+        if number:
+            yield ""
         yield _heading(view, channel, block, style)
         yield from _voices(block, style)
         if block.rows:
@@ -111,7 +113,7 @@ def _variant(variant: Variant, holders: int) -> str:
 
 def _table(view: Programs, channel: ChannelDay, block: Block, style: Style) -> Iterator[str]:
     today = channel.day == view.on_air
-    rows = [("#", "start", "end", "length", "file", "absent on")]
+    rows = [("#", "start", "end", "length", "file", "absent on" if any(row.absent for row in block.rows) else "")]
     on_air = None
     for row in block.rows:
         playing = today and row.start <= view.now and (row.end is None or view.now < row.end)

@@ -19,6 +19,7 @@ def text(view: Report, gathered: Gathered[Any] | None, style: Style) -> Iterator
     """Yield the lines for a person."""
     if not view.run:
         yield _left_alone(view) or "nothing to write"
+        yield from (f"! {clean(note)}" for note in view.notes)
         return
     yield f"run {view.run}  {view.kind.value}{f'  plan {view.fingerprint}' if view.fingerprint else ''}"
     yield from _table(view, style)
@@ -87,6 +88,9 @@ def _relaunch(view: Report) -> Iterator[str]:
 
 def _closing(view: Report, odd: list[Line], style: Style) -> Iterator[str]:
     left = _left_alone(view)
+    if not odd and not view.journalled:
+        yield style.paint("every program stands as meant, but the journal does not have all of it.", "red")
+        return
     if not odd:
         yield style.paint(f"all {count(len(view.lines), 'program')} hold.", "green") + (f" {left}" if left else "")
         return
@@ -103,6 +107,7 @@ def data(view: Report) -> dict[str, Any]:
         "kind": view.kind.value,
         "fingerprint": view.fingerprint,
         "whole": view.whole,
+        "journalled": view.journalled,
         "kept": view.kept,
         "own": view.own,
         "notes": list(view.notes),

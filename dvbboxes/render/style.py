@@ -59,17 +59,17 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
 
 def clock(moment: float | None, zone: tzinfo) -> str:
     """Return a moment's local time of day, ``05:20:00``; ``?`` for none."""
-    local = _local(moment, zone)
-    return "?" if local is None else local.strftime("%H:%M:%S")
+    found = local(moment, zone)
+    return "?" if found is None else found.strftime("%H:%M:%S")
 
 
 def iso(moment: float | None, zone: tzinfo) -> str | None:
     """Return a moment in ISO 8601 with its offset, for JSON and CSV; fractions are kept."""
-    local = _local(moment, zone)
-    return None if local is None else local.isoformat()
+    found = local(moment, zone)
+    return None if found is None else found.isoformat()
 
 
-def _local(moment: float | None, zone: tzinfo) -> datetime | None:
+def local(moment: float | None, zone: tzinfo) -> datetime | None:
     """Return a moment in a zone; None for a moment no calendar has (a file that lasts 1e300 s ends then)."""
     try:
         return None if moment is None else datetime.fromtimestamp(moment, zone)

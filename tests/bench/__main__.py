@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import reading  # noqa: F401  # it registers its benches
+from . import asking, checking, reading, writing  # noqa: F401  # they register their benches
 from .registry import BENCHES, Setting
 from .yard import Size, open_yard
 

@@ -6,15 +6,25 @@ import contextlib
 import select
 import socket
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import hiredis
 import redis
 
-from dvbboxes.model import Instance
+from dvbboxes.model import Gathered, Instance
+
+T = TypeVar("T")
+
+
+def whole(gathered: Gathered[T]) -> Gathered[T]:
+    """Return what was gathered, if all answered: otherwise it measured something else."""
+    for answer in gathered.missing:
+        raise RuntimeError(f"{answer.instance.fqdn} did not answer: {answer.error}")
+    return gathered
+
 
 Play: TypeAlias = tuple[str, int, float]
-Command: TypeAlias = tuple[str | int, ...]
+Command: TypeAlias = tuple[str | bytes | int, ...]
 
 
 class Naive:
@@ -41,6 +51,22 @@ class Naive:
             names = list(dict.fromkeys(name for name, _, _ in program))
             values = clients[1].mget(names)
             found.append((program, {n: None if v is None else float(v) for n, v in zip(names, values, strict=True)}))
+        return found
+
+    def airings(self, media: str) -> list[int]:
+        """Return how often every instance airs a file, over all its programs, each of which is fetched."""
+        found = []
+        for client, *_ in self._clients:
+            programs = [self._program(client, _text(key)) for key in client.keys("*")]
+            found.append(sum(name == media for program in programs for name, _, _ in program))
+        return found
+
+    def durations(self, names: Sequence[str]) -> list[dict[str, float | None]]:
+        """Return every instance's durations, one GET each; of the last database given."""
+        found = []
+        for *_, client in self._clients:
+            values = {name: client.get(name) for name in names}
+            found.append({name: None if value is None else float(value) for name, value in values.items()})
         return found
 
     @staticmethod
@@ -97,6 +123,10 @@ class Wire:
         for sock in self._socks:
             with contextlib.suppress(OSError):
                 sock.close()
+
+
+def _text(key: Any) -> str:
+    return str(key, "utf-8")
 
 
 _MORE = object()

@@ -18,7 +18,7 @@ from dvbboxes.model import Gathered, Instance, Schedule
 from dvbboxes.questions import hold
 from dvbboxes.wire import day_text, decode_program, program_key, program_request
 
-from .clients import Naive, Wire
+from .clients import Naive, Wire, whole
 from .registry import Samples, Setting, at_least, at_most, bench, between, interleave, ratio, table, times_table
 from .yard import COMMON, DAY, OWN, Yard
 
@@ -50,8 +50,8 @@ def _program(setting: Setting, service_id: str) -> Samples:
     with Fleet() as fleet, Fleet() as bare, _naive(yard, 0) as naive, _wire(yard) as wire:
         return interleave(
             {
-                "ours": lambda: _whole(fleet.gather(yard.instances, _Decoding(service_id).talk, _DEADLINE)),
-                "Fleet.ask": lambda: _whole(bare.ask(yard.instances, request, _DEADLINE)),
+                "ours": lambda: whole(fleet.gather(yard.instances, _Decoding(service_id).talk, _DEADLINE)),
+                "Fleet.ask": lambda: whole(bare.ask(yard.instances, request, _DEADLINE)),
                 "naive": lambda: naive.programs(key),
                 "wire": lambda: wire.ask(command),
             },
@@ -67,7 +67,7 @@ def show(setting: Setting) -> None:
         first = (("SELECT", 0), ("ZRANGE", key, 0, -1, "WITHSCORES"))
         samples = interleave(
             {
-                "ours": lambda: _whole(hold(fleet, whom.instances, whom.deadline, keys)),
+                "ours": lambda: whole(hold(fleet, whom.instances, whom.deadline, keys)),
                 "naive": lambda: naive.shows(key),
                 "wire": lambda: (wire.ask(*first), wire.ask(("SELECT", 1), ("MGET", *names))),
             },
@@ -82,7 +82,7 @@ def cold(setting: Setting) -> None:
 
     def ours() -> None:
         with Fleet() as fleet:
-            _whole(fleet.gather(yard.instances, _Decoding(COMMON).talk, _DEADLINE))
+            whole(fleet.gather(yard.instances, _Decoding(COMMON).talk, _DEADLINE))
 
     def naively() -> None:
         with _naive(yard, 0) as naive:
@@ -101,7 +101,7 @@ def cold(setting: Setting) -> None:
             "ours": ours,
             "naive": naively,
             "wire": wired,
-            "ours, with durations": lambda: _whole(gather(whom, hold, keys)),
+            "ours, with durations": lambda: whole(gather(whom, hold, keys)),
             "naive, with durations": naively_shown,
         },
         setting.rounds,
@@ -143,15 +143,8 @@ def _asked(yard: Yard, deadline: float = _DEADLINE) -> Asked:
 
 
 def _files(fleet: Fleet, whom: Asked) -> list[str]:
-    holdings = _whole(hold(fleet, whom.instances, whom.deadline, [(DAY, COMMON)])).values()
+    holdings = whole(hold(fleet, whom.instances, whom.deadline, [(DAY, COMMON)])).values()
     return list(next(iter(holdings.values())).media)
-
-
-def _whole(gathered: Gathered[Any]) -> Gathered[Any]:
-    """Return what was gathered, if all answered: otherwise it measured something else."""
-    for answer in gathered.missing:
-        raise RuntimeError(f"{answer.instance.fqdn} did not answer: {answer.error}")
-    return gathered
 
 
 # --- frozen servers -------------------------------------------------------------------------------------------------
