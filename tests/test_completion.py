@@ -1,0 +1,111 @@
+"""A TAB, as bash asks for it: nouns, verbs, options, and the words of this fleet; it waits for nobody."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from processes import ROOT, environment
+from reading import files
+
+from dvbboxes import completion
+from dvbboxes.demo.world import World
+
+pytest.importorskip("argcomplete")
+
+
+def tab(line: str, config: str | Path | None, cache: Path) -> tuple[list[str], float]:
+    """Return the completions of a line, as argcomplete's bash function gets them, and the seconds it took."""
+    reading, writing = os.pipe()
+    given = {
+        "_ARGCOMPLETE": "1", "_ARGCOMPLETE_SHELL": "bash", "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "COMP_LINE": line,
+        "_ARGCOMPLETE_COMP_WORDBREAKS": " \t\n\"'><=;|&(:", "COMP_POINT": str(len(line.encode())), "COMP_TYPE": "9",
+        "XDG_CACHE_HOME": str(cache),
+    }  # fmt: skip
+    script = f"exec 8>&{writing} 9>/dev/null; exec {sys.executable} -m dvbboxes"
+    began = time.monotonic()
+    with subprocess.Popen(
+        ["bash", "-c", script],
+        env=environment(config, given), pass_fds=[writing], cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as stream:
+            said = stream.read()
+        assert process.stderr is not None
+        complaints = process.stderr.read().decode()
+    took = time.monotonic() - began
+    assert complaints == ""
+    return [word for word in said.split("\013") if word], took
+
+
+def test_nouns_verbs_and_options_are_completed_at_every_level(tmp_path: Path) -> None:
+    assert {"program", "listing", "--config"} <= set(tab("dvbboxes ", None, tmp_path)[0])
+    assert tab("dvbboxes prog", None, tmp_path)[0] == ["program"]
+    assert {"show", "diff", "now"} <= set(tab("dvbboxes program ", None, tmp_path)[0])
+    assert set(tab("dvbboxes program show today --to", None, tmp_path)[0]) == {"--to", "--towns"}
+    assert tab("dvbboxes program show today --format c", None, tmp_path)[0] == ["csv"]
+
+
+def test_towns_instances_and_channels_come_from_the_configuration(fleet: World, tmp_path: Path) -> None:
+    config = fleet.config_path
+    assert tab("dvbboxes program show today --towns ", config, tmp_path)[0] == ["town1", "town2"]
+    assert tab("dvbboxes program show today --towns town1,", config, tmp_path)[0] == ["town1,town2"]
+    assert tab(f"dvbboxes -c {config} cluster status --instance town2-", None, tmp_path)[0] == ["town2-1", "town2-2"]
+    assert tab("dvbboxes program show today -s ", config, tmp_path)[0] == ["85", "86"]
+
+
+def test_a_tab_without_a_configuration_says_nothing(tmp_path: Path) -> None:
+    assert tab("dvbboxes program show today --towns ", tmp_path / "none", tmp_path)[0] == []
+    assert tab("dvbboxes media show f", tmp_path / "none", tmp_path)[0] == []
+
+
+def test_a_tab_prepares_nothing(fleet: World, tmp_path: Path) -> None:
+    """The log file and the data folder are made by commands, not by looking at what could be typed."""
+    text = Path(fleet.config_path).read_text("utf-8")
+    moved = tmp_path / "configuration"
+    moved.write_text(text.replace(fleet.config().data_folder, str(tmp_path / "data")), "utf-8")
+    assert tab("dvbboxes program show today --towns ", moved, tmp_path)[0] == ["town1", "town2"]
+    assert not (tmp_path / "data").exists()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_files_are_asked_for_once_then_listed_and_the_list_is_renewed_behind(fleet: World, tmp_path: Path) -> None:
+    config = fleet.config_path
+    cache = completion.cache_file(str(config), {"XDG_CACHE_HOME": str(tmp_path)})
+    fleet.load({name: (files(film_a=5400, film_b=60, jt=1),) for name in fleet.layout.fqdns})
+    # Who answers within 30 ms is asked; on a busy machine that may be nobody.
+    assert set(tab("dvbboxes media show film_", config, tmp_path)[0]) <= {"film_a", "film_b"}
+    until(cache.exists)
+    assert cache.read_text().split() == ["film_a", "film_b", "jt"]
+    cache.write_text("film_c\n")
+    assert tab("dvbboxes media show film_", config, tmp_path)[0] == ["film_c"]
+    os.utime(cache, (0, 0))
+    assert tab("dvbboxes media show film_", config, tmp_path)[0] == ["film_c"]
+    until(lambda: "film_c" not in cache.read_text())
+
+
+def test_a_dead_fleet_is_not_waited_for(fleet: World) -> None:
+    config = fleet.config()
+    fleet.load({name: (files(film_a=5400),) for name in fleet.layout.fqdns})
+    assert completion._asked(config, "film_", 20) == {"film_a"}
+    fleet.freeze(*map(fleet.replica, fleet.layout.fqdns))
+    began = time.monotonic()
+    assert completion._asked(config, "film_", completion.DEADLINE) == set()
+    assert time.monotonic() - began < config.redis.deadline / 2
+
+
+def test_what_is_listed_already_is_not_offered_again() -> None:
+    known = {"tana": "2 instances", "toamasina": "2 instances"}
+    assert list(completion.listed("t", known)) == ["tana", "toamasina"]
+    assert list(completion.listed("tana,t", known)) == ["tana,toamasina"]
