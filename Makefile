@@ -1,15 +1,17 @@
-# What can be made of this checkout: `make help`. Everything below runs as any user and stays in this folder.
+# What can be made of this checkout: `make help`. All but (un)install, purge and test-system runs as any user, in this folder.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --dist worksteal
+FAULT_TABLE ?= docs/faults.rst
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-in
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet -c etc/constraints.txt
 
-.PHONY: all help venv test lint demo demo-stop bench clean
-all: help
+.PHONY: all help venv test test-slow test-kill test-faults test-fuzz lint demo demo-stop docs html bench clean
+.PHONY: install uninstall purge deb dist test-system
+all: build/made ## what sudo make install needs, in build/ (speaks to PyPI)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +33,20 @@ $(STAMP): setup.py pyproject.toml etc/constraints.txt
 	@$(PIP) --no-build-isolation -e '.[test]'
 	@echo '$(CURDIR)' > $@
 
-test: $(STAMP) ## set up and run the tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP) ## set up and run the tests, all but the slow ones (2 minutes)
+	@$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+test-slow: $(STAMP) ## the slow ones: whole installations, renames over ssh, secrets everywhere (3 minutes)
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-kill: $(STAMP) ## kill -9 at 200 points of an apply, masters at 50, 20 processes at once (4 minutes)
+	@DVBBOXES_KILL_POINTS=200 $(BIN)/python -m pytest -q tests/kill
+
+test-faults: $(STAMP) ## 15 faults on 1, 3 and 40 of 40 real replicas, every reading command; the table (10 minutes)
+	@DVBBOXES_FAULTS=all DVBBOXES_FAULT_TABLE=$(FAULT_TABLE) $(BIN)/python -m pytest -q tests/faults
+
+test-fuzz: $(STAMP) ## 10,000 mutated configurations, listings and replies, 100 of each as processes (10 minutes)
+	@DVBBOXES_FUZZ=10000 DVBBOXES_FUZZ_PROCESSES=100 $(BIN)/python -m pytest -q tests/fuzz
 
 lint: $(STAMP) ## ruff, its formatter, mypy --strict
 	$(BIN)/ruff check .
@@ -45,8 +59,47 @@ demo: $(STAMP) ## start a small fleet of real servers and show the main commands
 demo-stop: ## end that fleet
 	@sh etc/demo.sh stop
 
+docs: $(STAMP) ## write docs/commands.rst from the help texts
+	$(BIN)/python docs/reference.py > docs/commands.rst.new && mv docs/commands.rst.new docs/commands.rst
+
+html: build/docs ## the documentation as pages, in build/html
+	build/docs/bin/sphinx-build -q -W -n -b html docs build/html
+
+build/docs: etc/docs.txt
+	@rm -rf $@ && mkdir -p build && $(PYTHON) -m venv $@
+	@$@/bin/python -m pip --disable-pip-version-check --no-input install --quiet -r etc/docs.txt && touch $@
+
 bench: $(STAMP) ## measure against the naive client and the wire (64 servers)
 	$(BIN)/python -m tests.bench
+
+# --- on servers ---
+
+build/made: $(shell find dvbboxes -name '*.py') setup.py pyproject.toml etc/constraints.txt etc/build.sh etc/manpage.py
+	@sh etc/build.sh $(PYTHON)
+
+# $(call installer,WORD): root runs what make built, from PyPI nothing, and writes nothing into this folder.
+installer = @[ -x build/tool/bin/python ] || { echo 'make $1: run `make` first, as yourself and not as root' >&2; exit 1; }; \
+	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' build/tool/bin/python -I -B etc/install.py $1
+
+install: ## root, after make: /usr/bin/dvbboxes and all that belongs to it (DESTDIR=, PREFIX=)
+	$(call installer,install)
+
+uninstall: ## root: remove it; configuration, data and log stay
+	$(call installer,uninstall)
+
+purge: ## root: remove it, with configuration, data and log
+	$(call installer,purge)
+
+deb: build/made ## a Debian package in dist/
+	@build/tool/bin/python -I -B etc/deb.py
+
+dist: $(STAMP) ## an sdist and a wheel in dist/, checked by twine
+	@$(PIP) build twine
+	@rm -rf dist/*.tar.gz dist/*.whl
+	@$(BIN)/python -m build --quiet --outdir dist . && $(BIN)/twine check --strict dist/*.tar.gz dist/*.whl
+
+test-system: ## root: all of this page in a fresh Debian 12
+	@$(PYTHON) tests/system/run.py
 
 clean: demo-stop ## remove all that was made here; ends the demo
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

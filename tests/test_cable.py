@@ -21,6 +21,9 @@ from dvbboxes import config as configuration
 from dvbboxes import install
 from dvbboxes.replicas import Places, kits
 
+#: The seconds that TCP takes to notice a pulled cable: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 MASTER, REPLICA = "10.231.77.1", "10.231.77.2"
 
 

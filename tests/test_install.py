@@ -21,6 +21,9 @@ from types import CodeType, ModuleType
 import pytest
 from processes import ROOT
 
+#: A whole installation, several times over: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 LONG = 300
 #: What a make that runs the tests, or whoever typed it, hands on.
 OURS = ("DESTDIR", "PREFIX", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "LOCK_WAIT", "NO_COMPILE", "AGAIN")

@@ -380,6 +380,8 @@ def test_an_interruption_is_one_line_and_its_own_status(folder: Path) -> None:
             env=processes.environment(config, {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # A shell's background jobs ignore SIGINT, and so would this child of a test run that is one.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:
             assert silent.was_asked.wait(processes.LONG)
             process.send_signal(signal.SIGINT)

@@ -20,6 +20,9 @@ from dvbboxes.journal import Journal
 from dvbboxes.records import ChangeState, RunKind, RunState, WholeRun
 from dvbboxes.sister import rewrite
 
+#: Whole renames over ssh on four hosts: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 NEXT = DAY + timedelta(days=1)
 PAST = DAY - timedelta(days=30)
 START = NOW + 7 * 86400

@@ -20,6 +20,9 @@ from dvbboxes.commands import Context
 from dvbboxes.demo.servers import Servers, Wanted, launch, tell
 from dvbboxes.replicas import Kit
 
+#: Every command there is, in several configurations: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 #: A password of each kind, and words of each that would give it away.
 PLANTED = {
     "reader": "Rd-tomato7-pw",

@@ -190,6 +190,7 @@ def _situation(status: int, state: RunState, counts: dict[ChangeState, int], fou
     return f"{'being written' if counts.get(ChangeState.WRITING) else 'planned'}, {written} written"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", [SETTINGS], indirect=True, ids=["aof"])
 def test_a_master_killed_anywhere_has_whole_programs_when_it_is_back(
     scene: Scene, capsys: pytest.CaptureFixture[str]
@@ -217,6 +218,7 @@ def test_a_master_killed_anywhere_has_whole_programs_when_it_is_back(
     assert any(standing.startswith("partial") for standing in seen)
 
 
+@pytest.mark.slow
 def test_of_twenty_at_once_one_works_and_nothing_is_lost(scene: Scene) -> None:
     """One master is frozen, so that whoever has the lock holds it until all the others have asked for it."""
     frozen = scene.world.master(scene.fqdns[-1])
