@@ -98,9 +98,11 @@ def _scope(names: str | Iterable[str] | None) -> tuple[Instance, ...]:
 
 def _ask(names: str | Iterable[str] | None, question: Callable[..., Gathered[T]], *arguments: Any) -> Gathered[T]:
     from dvbboxes.fleet import Fleet
+    from dvbboxes.memory import Memory
 
     settings = config().redis
-    with Fleet(max_age=settings.max_age) as fleet:
+    recall = Memory(config().data_folder, _calendar_day().isoformat())
+    with Fleet(max_age=settings.max_age, recall=recall) as fleet:
         gathered = question(fleet, _scope(names), settings.deadline, *arguments)
     for answer in gathered.missing:
         logger().warning("%s: %s", answer.instance.fqdn, answer.error.message if answer.error else "")

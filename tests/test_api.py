@@ -389,6 +389,17 @@ def test_a_dead_replica_does_not_raise_and_a_warning_names_it(stage: Stage) -> N
         assert "refused the connection" in line
 
 
+def test_a_replica_that_lost_its_files_is_no_answer_to_a_caller_either(stage: Stage) -> None:
+    stage.load(others=[FILES, held(EVENING)])
+    script = "from dvbboxes import LOGGER, Media\nLOGGER.info('here')\nsaid = Media.search('')"
+    assert len(call(stage.config, script)) == 3
+    stage.load(town1_2=[(1, ("FLUSHDB",))])
+    log = stage.world.servers.folder / "log" / "dvbboxes.log"
+    before = log.read_text("utf-8")
+    assert len(call(stage.config, script)) == 3
+    assert "WARNING town1-2: replica" in log.read_text("utf-8").removeprefix(before)
+
+
 def test_when_no_instance_answers_an_error_is_raised(tmp_path: Path) -> None:
     with peers.nobody() as nowhere, peers.Peer(peers.says(b"-LOADING wait")) as loading:
         said = call(_two_towns(tmp_path, nowhere.port, loading.endpoint.port), EVERYTHING)
