@@ -36,7 +36,7 @@ $(STAMP): setup.py pyproject.toml etc/constraints.txt
 test: $(STAMP) ## set up and run the tests, all but the slow ones (2 minutes)
 	@$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
 
-test-slow: $(STAMP) ## the slow ones: whole installations, renames over ssh, secrets everywhere (3 minutes)
+test-slow: $(STAMP) ## the slow ones: ssh, frozen masters, whole installations, secrets everywhere (4 minutes)
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 test-kill: $(STAMP) ## kill -9 at 200 points of an apply, masters at 50, 20 processes at once (4 minutes)

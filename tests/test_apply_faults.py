@@ -28,6 +28,9 @@ from dvbboxes.journal import Journal
 from dvbboxes.records import ChangeState, RunState, UpdateState
 from dvbboxes.wire import Command
 
+#: The seconds that frozen masters and hanging sessions are given: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 WHOLE = ("film", "clip")
 BAD = "town1-2"
 OTHERS = tuple(fqdn for fqdn in ALL if fqdn != BAD)

@@ -19,6 +19,9 @@ from dvbboxes.library.fetch import Manner, plan, script
 from dvbboxes.library.needs import Lack
 from dvbboxes.model import Duration, DurationKind, Endpoint, Instance, SshTarget
 
+#: Whole copies over ssh between hosts: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 NEXT = DAY + timedelta(days=1)
 START = NOW + 7 * 86400
 

@@ -24,6 +24,9 @@ from dvbboxes.errors import ConfigError, UnknownName, UsageError
 from dvbboxes.model import Endpoint, FailureKind, Instance, SshSettings, SshTarget
 from dvbboxes.remote import Job, Masters, Outcome, Progress, Transcript
 
+#: Real ssh sessions, and the seconds that hosts take to be given up: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 LONG = 30.0
 SATURDAY = date(2017, 6, 17)
 PRINT = "import json, sys; print(json.dumps(sys.argv[1:]))"

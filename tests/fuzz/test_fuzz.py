@@ -379,6 +379,7 @@ def judged(name: str, ran: Ran, form: str) -> None:
     assert not set(ran.out + ran.err) & {"\x1b", "\x00"}, name
 
 
+@pytest.mark.slow
 def test_mutated_configurations_as_processes(tmp_path: Path) -> None:
     path = tmp_path / "configuration"
     for name, data in cases("configuration process", CONFIGURATION, PROCESSES):
@@ -386,6 +387,7 @@ def test_mutated_configurations_as_processes(tmp_path: Path) -> None:
         judged(name, run("config", "check", "--format", "json", config=path, cwd=tmp_path), "json")
 
 
+@pytest.mark.slow
 def test_mutated_listings_and_replies_as_processes(liars: list[Liar], tmp_path: Path) -> None:
     path = tmp_path / "configuration"
     members = "".join(f"liar-{n}={liar.peer.endpoint.port}\n" for n, liar in enumerate(liars))
