@@ -276,6 +276,7 @@ class Link:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.replies: list[Any] = []
+        self._made: Any = None
         self._sock: Any = None
         self._reader: Any = None
         self._out = memoryview(b"")
@@ -301,6 +302,7 @@ class Link:
             raise _unreachable(error, self.endpoint) from error
         except (RedisError, OSError, ssl.SSLError, UnicodeError) as error:
             raise Unanswered(FailureKind.UNREACHABLE, f"cannot be reached: {shown(str(error))}") from error
+        self._made = connection  # kept: a Ctrl-C that comes while it is deleted would be swallowed
         self._sock = connection._parser.sock
         self._sock.setblocking(False)
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_MORE)
@@ -414,7 +416,7 @@ class Link:
         """Close the connection, if there is one."""
         if self._sock is not None:
             self._sock.close()
-        self._sock = self._reader = self._recogniser = None
+        self._made = self._sock = self._reader = self._recogniser = None
         self._out = memoryview(b"")
 
 

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +17,7 @@ from processes import ROOT, Ran, run
 
 from dvbboxes.demo import sample
 from dvbboxes.main import NOUNS
-from dvbboxes.wire import parse_day_text
+from dvbboxes.wire import day_text, parse_day_text
 
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 #: What an example may end with: it is an answer, or it is refused as unsafe; never a mistake of the page.
@@ -63,20 +63,29 @@ def demo(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterato
 
 
 def example(line: str, folder: Path) -> Ran:
-    words = shlex.split(line)[1:]
-    for word in words:
-        if named := _LISTING.match(word):
-            (folder / word).write_text(listing(*named.groups()))
+    words = [_in_a_week(word, folder) for word in shlex.split(line)[1:]]
     config = next((folder / "run").rglob("configuration"))
     return run(*words, config=config, cwd=folder, XDG_RUNTIME_DIR=str(folder / "run"))
 
 
-def listing(_: str, first: str, last: str) -> str:
-    """Return a listing of the sample's files for the days a file name says."""
+def _in_a_week(word: str, folder: Path) -> str:
+    """Return the listing a page names as one for days to come, from the same weekday on; it is written."""
+    named = _LISTING.match(word)
+    if not named:
+        return word
+    first, last = (parse_day_text(text) for text in named.group(2, 3))
+    assert first and last
+    soon = date.today() + timedelta(days=7)
+    start = soon + timedelta(days=(first.weekday() - soon.weekday()) % 7)
+    days = [start + timedelta(days=n) for n in range((last - first).days + 1)]
+    name = f"{named[1]}_{day_text(days[0])}_{day_text(days[-1])}"
+    (folder / name).write_text(listing(days))
+    return name
+
+
+def listing(days: list[date]) -> str:
+    """Return a listing of the sample's files for some days."""
     names = sorted(name.removesuffix(".ts") for name in sample.durations())
-    start, end = parse_day_text(first), parse_day_text(last)
-    assert start and end
-    days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
     return "\n".join(f"[{day:%d/%m}]\n" + "\n".join(names[n : n + 28]) for n, day in enumerate(days)) + "\n"
 
 

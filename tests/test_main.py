@@ -11,6 +11,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -371,6 +372,16 @@ def test_colour_is_for_terminals_that_want_it(folder: Path) -> None:
     assert b"\x1b" not in plain
 
 
+def _wait_until_it_waits(pid: int) -> None:
+    """Return once a process has been asleep at ten looks, one after the other."""
+    end, asleep = time.monotonic() + processes.LONG, 0
+    while asleep < 10:
+        assert time.monotonic() < end, "it never waits"
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        asleep = asleep + 1 if state == "S" else 0
+        time.sleep(0.01)
+
+
 def test_an_interruption_is_one_line_and_its_own_status(folder: Path) -> None:
     with peers.Peer(peers.silent) as silent:
         config = folder / "silent"
@@ -384,6 +395,7 @@ def test_an_interruption_is_one_line_and_its_own_status(folder: Path) -> None:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:
             assert silent.was_asked.wait(processes.LONG)
+            _wait_until_it_waits(process.pid)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=processes.LONG)
     assert (process.returncode, out, err) == (130, b"", b"dvbboxes: interrupted\n")
