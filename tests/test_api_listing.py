@@ -21,6 +21,9 @@ from dvbboxes.journal import Journal
 from dvbboxes.lock import hold
 from dvbboxes.records import ChangeState
 
+#: Callers' own processes, one after the other: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 WHOLE = ("film", "clip")
 #: What a caller does with an upload: read it, show the days, apply them.
 UPLOAD = """

@@ -19,6 +19,9 @@ from dvbboxes.model import Entry, Stored
 from dvbboxes.records import RunKind, RunState
 from dvbboxes.withdrawn import FILE, names, read
 
+#: Whole plans and writes, and servers that are off: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 NEXT = DAY + timedelta(days=1)
 
 

@@ -13,6 +13,9 @@ from going import CONVERGE, HISTORY, PROGRAM, go, resume
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus
 
+#: Two days of outage, played through on a fleet of its own: run by make test-slow.
+pytestmark = pytest.mark.slow
+
 OFF = ALL[3]
 #: What the server that goes off holds: one film longer than what is meant by the time it is back.
 OLD = ("film", "clip", "jt", "clip", "film")

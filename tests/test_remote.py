@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -65,7 +66,8 @@ def children() -> list[int]:
     """Return our own child processes, those not waited for included."""
     found = []
     for task in Path("/proc/self/task").iterdir():
-        found += [int(each) for each in (task / "children").read_text().split()]
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread of the test runner that ended
+            found += [int(each) for each in (task / "children").read_text().split()]
     return found
 
 
