@@ -124,7 +124,9 @@ def _plan(view: ListingPlan, gathered: Gathered[Any] | None, style: Style) -> It
         yield f"{_title(view, sid, style)}  {size}  plan {plan.fingerprint}  {style.paint('NOTHING WRITTEN', 'bold')}"
         yield from _changes(view, sid, days, style)
     yield from limited((*_file_notes(view), *refusals(plan), *saturdays(plan)), style)
-    yield from _closing(view, gathered, style)
+    answered = len(gathered.answered) if gathered else 0
+    masters = f"{answered}/{len(plan.instances)} masters answered."
+    yield from closing(plan, view.again, masters, gathered, style)
 
 
 def _changes(view: ListingPlan, sid: str, days: Sequence[DayFacts], style: Style) -> Iterator[str]:
@@ -201,11 +203,9 @@ def saturdays(plan: Plan) -> Iterator[str]:
         yield f"{day:%d/%m} is a Saturday: the update also touches {after[0]:%d/%m} and {after[1]:%d/%m}"
 
 
-def _closing(view: ListingPlan, gathered: Gathered[Any] | None, style: Style) -> Iterator[str]:
-    plan = view.plan
+def closing(plan: Plan, again: str, masters: str, gathered: Gathered[Any] | None, style: Style) -> Iterator[str]:
+    """Yield the last lines of a plan, whatever it was made from: how much is ready, who is missing, how to go on."""
     ready, refused = len(plan.ready), len(plan.days) - len(plan.ready)
-    answered = len(gathered.answered) if gathered else 0
-    masters = f"{answered}/{len(plan.instances)} masters answered."
     if not plan.writes and not plan.refusals:
         yield f"nothing to write: everything is as meant. {masters}"
     else:
@@ -215,7 +215,7 @@ def _closing(view: ListingPlan, gathered: Gathered[Any] | None, style: Style) ->
             said = answer.error.message if answer.error else ""
             yield style.paint(f"  {clean(answer.instance.fqdn)}: {clean(said)}", "red")
     if ready and plan.writes:
-        yield f"  {view.again}{' --only-ready' if refused else ''}"
+        yield f"  {again}{' --only-ready' if refused else ''}"
 
 
 # --- json and csv

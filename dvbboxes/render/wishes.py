@@ -10,6 +10,7 @@ from dvbboxes.plan import Action, Change, DayFacts, Key
 from dvbboxes.render.listing import (
     by_channel,
     change_data,
+    closing,
     flat,
     key_data,
     label,
@@ -39,7 +40,8 @@ def text(view: ProgramPlan, gathered: Gathered[Any] | None, style: Style) -> Ite
         yield from _table(view, sid, days, style)
     notes = (clean(note) for note in view.notes)
     yield from limited((*refusals(plan), *notes, *saturdays(plan)), style)
-    yield from _closing(view, gathered, style)
+    masters = f"{len(gathered.answered)}/{len(gathered.answers)} masters answered." if gathered is not None else ""
+    yield from closing(view.plan, view.again, masters, gathered, style)
 
 
 def _table(view: ProgramPlan, sid: str, days: Sequence[DayFacts], style: Style) -> Iterator[str]:
@@ -81,22 +83,6 @@ def _cell(view: ProgramPlan, instance: Instance, key: Key, change: Change | None
         return "REFUSED"
     said = {Action.CREATE: f"create {len(change.desired)}", Action.DELETE: f"delete {len(change.existing)}"}
     return f"{said.get(change.action, str(change.difference))}{f'  <- {clean(source)}' if source else ''}"
-
-
-def _closing(view: ProgramPlan, gathered: Gathered[Any] | None, style: Style) -> Iterator[str]:
-    plan = view.plan
-    ready, refused = len(plan.ready), len(plan.days) - len(plan.ready)
-    masters = f"{len(gathered.answered)}/{len(gathered.answers)} masters answered." if gathered is not None else ""
-    if not plan.writes and not plan.refusals:
-        yield f"nothing to write: everything is as meant. {masters}"
-    else:
-        yield f"{count(ready, 'day')} ready, {refused} refused. {masters}"
-    if gathered is not None:
-        for answer in gathered.missing:
-            said = answer.error.message if answer.error else ""
-            yield style.paint(f"  {clean(answer.instance.fqdn)}: {clean(said)}", "red")
-    if ready and plan.writes:
-        yield f"  {view.again}{' --only-ready' if refused else ''}"
 
 
 # --- json and csv
