@@ -17,7 +17,7 @@ import pytest
 import sshd
 
 from dvbboxes.aggregate.cluster import ClusterProbe, ClusterStatus, InstanceProbe, InstanceStatus, towns
-from dvbboxes.commands import Context, Result
+from dvbboxes.commands import Context, Result, cluster
 from dvbboxes.commands.cluster import status, version
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
@@ -342,3 +342,12 @@ def test_an_info_without_the_masters_port_is_no_crash(world: World, tmp_path: Pa
     with peers.Peer(peers.proxy(world.replica("town1-2").endpoint, peers.info(master_port=None))) as peer:
         result = ask(world, tmp_path, {"town1-2": peer.endpoint.port})
     assert rows(result)["town1-2"]["follows"] == "127.0.0.1:?"
+
+
+def test_what_fails_beside_is_raised_once_and_prints_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ValueError("beside")
+
+    with pytest.raises(ValueError, match="beside"):
+        cluster.beside(lambda: None, fail)
+    assert capfd.readouterr() == ("", "")
