@@ -74,25 +74,28 @@ def _pack(*args: Arg) -> bytes:
 
 
 @functools.lru_cache(maxsize=256)
-def _packed(requests: tuple[Request, ...]) -> tuple[bytes, tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]]:
-    """Return the bytes of requests and, reply by reply, whether it was asked for, is ours, and is alike elsewhere.
+def _packed(
+    requests: tuple[Request, ...],
+) -> tuple[bytes, tuple[bool, ...], tuple[bool, ...], tuple[Command | None, ...]]:
+    """Return the bytes of requests and, reply by reply, whether it was asked for, is ours, and what is alike elsewhere.
 
-    A SELECT is ours.
+    A SELECT is ours. What is alike is told by the command, which several requests may share.
     """
     pieces: list[bytes] = []
     wanted: list[bool] = []
-    alike: list[bool] = []
+    alike: list[Command | None] = []
     current: int | None = None
     for request in requests:
-        for db, args in request.commands:
+        for command in request.commands:
+            db, args = command
             if db != current:
                 pieces.append(_pack("SELECT", db))
                 wanted.append(False)
-                alike.append(False)
+                alike.append(None)
                 current = db
             pieces.append(_pack(*args))
             wanted.append(True)
-            alike.append(request.alike and args[0] not in _NEVER_ALIKE)
+            alike.append(command if request.alike and args[0] not in _NEVER_ALIKE else None)
     return b"".join(pieces), tuple(wanted), tuple(not each for each in wanted), tuple(alike)
 
 
@@ -112,7 +115,7 @@ _LONG = 1 << 17
 
 
 class _Heard:
-    """The different replies to one command, as bytes and parsed, the one met last in front."""
+    """The different replies to one command, as bytes and parsed, the one met twice last in front."""
 
     __slots__ = ("found", "kinds")
 
@@ -130,7 +133,6 @@ class _Heard:
         for number, kind in enumerate(kinds):
             raw = kind[0]
             if buffer.startswith(raw, at):
-                self.found = True
                 if number:
                     kinds.insert(0, kinds.pop(number))
                 return kind
@@ -142,21 +144,26 @@ class _Heard:
 
     def keep(self, raw: bytes, reply: Any) -> None:
         if len(self.kinds) < _MOST_KINDS:
-            self.kinds.insert(0, (raw, reply))
+            # Behind the first: what one instance alone says must not be in the way of what most say.
+            self.kinds.insert(1, (raw, reply))
 
 
 class Alike:
     """What the instances of one gather have said alike; :meth:`Link.send` takes it. It lives as long as the gather."""
 
     def __init__(self) -> None:
-        self._heard: dict[tuple[Request, ...], tuple[_Heard | None, ...]] = {}
+        self._plans: dict[tuple[Request, ...], tuple[_Heard | None, ...]] = {}
+        self._heard: dict[int, _Heard] = {}  # by the identity of a command, which a request among the plans keeps alive
 
     def of(self, requests: tuple[Request, ...]) -> tuple[_Heard | None, ...]:
         """Return, reply by reply, what was heard so far; empty where nothing of it is alike."""
-        if requests not in self._heard:
+        if requests not in self._plans:
             alike = _packed(requests)[3] if _measures() else ()
-            self._heard[requests] = tuple(_Heard() if each else None for each in alike) if any(alike) else ()
-        return self._heard[requests]
+            self._plans[requests] = tuple(map(self._of, alike)) if any(alike) else ()
+        return self._plans[requests]
+
+    def _of(self, command: Command | None) -> _Heard | None:
+        return None if command is None else self._heard.setdefault(id(command), _Heard())
 
 
 class _Recogniser:
@@ -174,31 +181,40 @@ class _Recogniser:
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived; whole replies are added to the list. Raises hiredis.ProtocolError."""
-        buffer, replies, plan = self._buffer, self._replies, self._plan
+        buffer = self._buffer
         buffer += data
-        at = 0
-        while at < len(buffer) and self._stream is None:
-            if len(replies) >= len(plan):
-                replies.append(None)  # one too many: the link says so
-                break
-            heard = plan[len(replies)]
+        if self._stream is None:
+            del buffer[: self._take(buffer)]
+        if self._stream is not None:
+            self._flow()
+
+    def _take(self, buffer: bytearray) -> int:
+        """Add the replies that are there whole; return where the first begins that is not."""
+        replies, at, end = self._replies, 0, len(buffer)
+        begins = buffer.startswith
+        for heard in self._plan[len(replies) :]:
+            if at == end:
+                return at
             if heard is not None:
-                kind = heard.find(buffer, at)
+                kinds = heard.kinds
+                # What it mostly is, without a call: a week of a fleet is thousands of replies.
+                kind: Any = kinds[0] if kinds and begins(kinds[0][0], at) else heard.find(buffer, at)
                 if kind is _MORE:
-                    break
+                    return at
                 if kind is not None:
-                    replies.append(kind[1])  # type: ignore[index]  # _MORE was the other object
-                    at += len(kind[0])  # type: ignore[index]
+                    heard.found = True
+                    replies.append(kind[1])
+                    at += len(kind[0])
                     continue
             size = self._measure(buffer, at)
             if not size:
-                break
+                return at
             if heard is not None:
                 heard.keep(bytes(buffer[at : at + size]), replies[-1])
             at += size
-        del buffer[:at]
-        if self._stream is not None:
-            self._flow()
+        if at < end:
+            replies.append(None)  # one too many: the link says so
+        return at
 
     def _measure(self, buffer: bytearray, at: int) -> int:
         """Parse the reply that begins there and add it; return its length, 0 if more is needed.

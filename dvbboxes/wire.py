@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
-from typing import TypeAlias
+from operator import ne
+from typing import Any, TypeAlias
 
 from dvbboxes.model import Duration, DurationKind, Entry, Schedule, Slot, Stored
 
@@ -146,35 +146,64 @@ def decode_program(day: date, service_id: str, reply: object) -> Schedule:
 
 
 class ProgramDecoder:
-    """Decodes many replies about one (day, service id) as :func:`decode_program` does; equal entries only once."""
+    """Decodes many replies about one (day, service id) as :func:`decode_program` does; what they share only once.
 
-    def __init__(self, day: date, service_id: str) -> None:
+    The file names in them are keys of ``names``, in the order in which they were met.
+    """
+
+    def __init__(self, day: date, service_id: str, names: dict[str, None]) -> None:
         self._day, self._service_id = day, service_id
+        self._names = names
         self._noon = _noon(day)
-        self._slots: dict[tuple[object, object], Slot] = {}
+        #: By their first member: one that begins like another mostly goes on like it.
+        self._known: dict[bytes, tuple[list[Any], list[Slot]]] = {}
 
     def __call__(self, reply: object) -> Schedule:
         """Return the program in a ``ZRANGE ... WITHSCORES`` reply."""
-        if not isinstance(reply, list):
+        if not (isinstance(reply, list) and reply and isinstance(reply[0], bytes)):
             return decode_program(self._day, self._service_id, reply)
-        first = tuple(reply[:2])
-        # One that begins like another mostly goes on like it; one that does not is taken in one go.
-        if first not in self._slots and (whole := _plain(reply, self._noon)) is not None:
-            self._slots.update(zip(zip(reply[::2], reply[1::2], strict=True), whole, strict=True))
-            return Schedule(self._day, self._service_id, _in_order(whole))
-        slots: list[Slot] = []
-        corrupt: list[str] = []
-        known = self._slots
-        for pair in zip(reply[::2], reply[1::2], strict=False):
-            slot = known.get(pair)
-            if slot is None:
-                found = _slot(*pair, self._noon)
-                if isinstance(found, str):
-                    corrupt.append(found)
-                    continue
-                slot = known[pair] = found
-            slots.append(slot)
-        return Schedule(self._day, self._service_id, _in_order(slots), tuple(corrupt))
+        known = self._known.get(reply[0])
+        slots = self._like(*known, reply) if known is not None else None
+        if slots is None:
+            slots = _plain(reply, self._noon)
+            if slots is None:
+                return self._odd(reply)
+            self._known[reply[0]] = reply, slots
+            self._note(slots)
+        return Schedule(self._day, self._service_id, _in_order(slots))
+
+    def _like(self, known: list[Any], slots: list[Slot], reply: list[Any]) -> list[Slot] | None:
+        """Return the slots of a reply that differs little from a known one; None where it differs in more."""
+        apart = differences(known, reply)
+        if apart is None or len(apart) > _FEW:
+            return None
+        slots = slots.copy()
+        for n in {position // 2 for position in apart}:
+            found = _slot(reply[2 * n], reply[2 * n + 1], self._noon)
+            if isinstance(found, str):
+                return None
+            slots[n] = found
+            self._names[found.media] = None
+        return slots
+
+    def _odd(self, reply: list[Any]) -> Schedule:
+        program = decode_program(self._day, self._service_id, reply)
+        self._note(program.slots)
+        return program
+
+    def _note(self, slots: Sequence[Slot]) -> None:
+        self._names.update(dict.fromkeys([slot.media for slot in slots]))
+
+
+#: So many values apart, a reply is dearer to patch than to decode.
+_FEW = 16
+
+
+def differences(one: Sequence[object], other: Sequence[object]) -> list[int] | None:
+    """Return the positions at which two replies of the same length differ; None for others."""
+    if len(one) != len(other):
+        return None
+    return [n for n, apart in enumerate(map(ne, one, other)) if apart]
 
 
 def _plain(reply: list[object], noon: float) -> list[Slot] | None:
@@ -188,13 +217,15 @@ def _plain(reply: list[object], noon: float) -> list[Slot] | None:
     found = _ORDINARY.findall(f"{lines}\n")
     if len(found) != len(members) or len(starts) != len(members) or lines.count("\n") != len(members) - 1:
         return None
-    if not all(abs(start - noon) < _DRIFT for start in starts):
+    if starts and not (math.isfinite(sum(starts)) and noon - _DRIFT < min(starts) and max(starts) < noon + _DRIFT):
         return None
-    return [Slot(int(n), media, folder, start) for (folder, media, n), start in zip(found, starts, strict=True)]
+    folders, media, indexes = zip(*found, strict=True)
+    return list(map(Slot._make, zip(map(int, indexes), media, folders, starts, strict=True)))
 
 
 def _in_order(slots: Sequence[Slot]) -> tuple[Slot, ...]:
-    if all(one.index < other.index for one, other in pairwise(slots)):
+    indexes = [slot.index for slot in slots]
+    if indexes == list(range(len(indexes))):  # as good as always
         return tuple(slots)
     return tuple(sorted(slots, key=_by_index))
 
@@ -278,6 +309,8 @@ def _quoted(value: bytes) -> str:
 # --- media ----------------------------------------------------------------------------------------------------------
 
 ABSENT = Duration(DurationKind.ABSENT)
+#: Looking a member up in its enum costs as much as reading the number.
+_MEASURED, _UNMEASURED, _CORRUPT = DurationKind.MEASURED, DurationKind.UNMEASURED, DurationKind.CORRUPT
 
 
 def duration_request(media: Sequence[str]) -> Request:
@@ -290,20 +323,20 @@ def decode_duration(value: object) -> Duration:
     if value is None:
         return ABSENT
     if not isinstance(value, bytes):
-        return Duration(DurationKind.CORRUPT, None, shown(value))
+        return Duration(_CORRUPT, None, shown(value))
     raw = value.decode("utf-8", "replace")
     seconds = float(raw) if _NUMBER.match(raw) and len(raw) < 40 else math.inf
     if not math.isfinite(seconds):
-        return Duration(DurationKind.CORRUPT, None, shown(value))
+        return Duration(_CORRUPT, None, shown(value))
     if seconds == 3.14:
-        return Duration(DurationKind.UNMEASURED, None, raw)
-    return Duration(DurationKind.MEASURED, seconds, raw)
+        return Duration(_UNMEASURED, None, raw)
+    return Duration(_MEASURED, seconds, raw)
 
 
 def decode_durations(reply: object, count: int) -> tuple[Duration, ...]:
     """Return the durations in an ``MGET`` reply of ``count`` names; a reply of another shape is CORRUPT throughout."""
     if not isinstance(reply, list) or len(reply) != count:
-        return (Duration(DurationKind.CORRUPT, None, shown(reply)),) * count
+        return (Duration(_CORRUPT, None, shown(reply)),) * count
     return tuple(decode_duration(value) for value in reply)
 
 

@@ -192,7 +192,7 @@ scores = st.one_of(
 @settings(max_examples=200, deadline=None)
 def test_the_decoder_of_many_says_what_the_decoder_of_one_says(said: list[list[tuple[bytes, bytes]]]) -> None:
     day = date(2023, 11, 15)
-    decode = ProgramDecoder(day, "85")
+    decode = ProgramDecoder(day, "85", {})
     for entries in said:
         reply = [part for entry in entries for part in entry]
         assert decode(reply) == decode_program(day, "85", reply)
