@@ -91,12 +91,19 @@ def _place(slot: Slot) -> tuple[float, bytes]:
     return slot.start, f"{slot.path}{slot.media}:{slot.index}".encode("utf-8", "surrogateescape")
 
 
+#: Beyond it a number of repeats says no more than that.
+_MOST_TIMES = 1e15
+
+
 def repeats(interval: float, length: float) -> int:
     """Return how often dvbbox has a file of ``length`` seconds repeated that is given ``interval`` seconds (SPEC 2).
 
     0: it plays once. Halves are rounded up, as Python 2 does. ``length`` is not 0 unless ``interval`` is no more.
     """
-    return max(0, int(interval / length + 0.5) - 1) if length < interval else 0
+    if length >= interval:
+        return 0
+    times = min(interval / length, _MOST_TIMES)  # of a length of 1e-310 s it is infinite, and that can stand in db 1
+    return max(0, int(times + 0.5) - 1)
 
 
 def launch(

@@ -219,6 +219,19 @@ def test_a_file_that_nobody_has_is_named_and_not_copied(studio: Studio) -> None:
     assert done.status is ExitStatus.PARTIAL
 
 
+def test_what_is_withdrawn_is_not_copied_to_where_it_would_air(studio: Studio) -> None:
+    studio.load({DAY: ["film", "clip"]}, without={"town1-1": ["film"]})
+    studio.run("media withdraw", name="film")
+    shown = studio.run("media missing", now=START - 3600, fetch=True)
+    assert shown.data["withdrawn"] == {"film.ts": ["town1-1"]}
+    assert (shown.data["waves"], shown.data["orphans"]) == ([], {})
+    assert "film is withdrawn and not copied (scheduled on town1-1): dvbboxes media replace film NEW" in shown.text
+    done = studio.run("media missing", now=START - 3600, fetch=True, run=True)
+    assert [(one["instance"], one["state"]) for one in done.data["files"]] == [("town1-1", "withdrawn")]
+    assert done.status is ExitStatus.PARTIAL
+    assert not studio.has("town1-1", "film")
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("days", "0"), ("days", "x"), ("per_source", "0"), ("bwlimit", "-1"), ("give_up", "soon"), ("rsh", " ")],

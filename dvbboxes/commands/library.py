@@ -120,6 +120,7 @@ def _held(context: Context, whom: Asked, keys: Sequence[Key]) -> tuple[Gathered[
 
 def _plan(context: Context, everywhere: Gathered[Holding], found: Sequence[Lack], manner: Manner) -> FetchPlan:
     from dvbboxes.library.fetch import plan
+    from dvbboxes.withdrawn import names as withdrawn
 
     config, values = context.config, everywhere.values()
     folders = {
@@ -130,7 +131,7 @@ def _plan(context: Context, everywhere: Gathered[Holding], found: Sequence[Lack]
     }
     said = {fqdn: holding.media for fqdn, holding in values.items()}
     instances = {one.fqdn: one for one in config.instances}
-    return plan(found, said, folders, instances, manner, config.schedule.tolerance)
+    return plan(found, said, folders, instances, manner, config.schedule.tolerance, withdrawn(config.data_folder))
 
 
 def _fetched(context: Context, plan: FetchPlan, limit: float, gathered: Gathered[Any]) -> Result:

@@ -59,7 +59,7 @@ def _runs(found: list[Finding]) -> Iterator[Finding]:
     """Yield days in a row on which the same instances have nothing on the same channel as one finding."""
     open_run: dict[tuple[object, ...], Finding] = {}
     for one in sorted(found, key=lambda finding: finding.days):
-        key = (one.service_ids, one.instances)
+        key = (one.service_ids, frozenset(one.instances))
         run = open_run.get(key)
         if run is not None and one.days[0] - run.days[-1] == timedelta(days=1):
             open_run[key] = replace(run, days=run.days + one.days)

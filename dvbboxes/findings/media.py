@@ -17,19 +17,20 @@ from dvbboxes.wire import stem
 
 @dataclass(slots=True)
 class _Trouble:
-    """One file in one kind of trouble, airing by airing; ``moments`` maps fqdn to when it first hurts there."""
+    """One file in one kind of trouble, airing by airing; ``moments`` maps fqdn to when it first hurts there.
+
+    ``airs``, ``repeated`` and ``expected`` are of its first airing; ``launch``: a launch to come fails.
+    """
 
     moments: dict[str, float] = field(default_factory=dict)
     airs: float = float("inf")
     launch: bool = False
     repeated: int = 0
+    expected: float | None = None
     service_ids: dict[str, None] = field(default_factory=dict)
     days: dict[date, None] = field(default_factory=dict)
 
-    def add(self, variant: Variant, fqdns: Sequence[str], moment: float, airs: float, times: int) -> None:
-        self.launch |= moment < airs
-        if airs < self.airs:
-            self.airs, self.repeated = airs, times
+    def add(self, variant: Variant, fqdns: Sequence[str], moment: float) -> None:
         self.service_ids[variant.key[1]] = None
         self.days[variant.key[0]] = None
         for fqdn in fqdns:
@@ -63,33 +64,40 @@ def _collect(
     material: Material, variant: Variant, files: Files, troubles: dict[tuple[Code, str, Duration], _Trouble]
 ) -> None:
     """Put every airing of an odd file on these instances down to the trouble it is part of."""
+    on_air = _on_air(material, variant)
+    tolerance = material.config.schedule.tolerance
     for slot, interval in variant.steps:
-        if slot.media not in files.odd or _over(material, slot.start, interval):
+        if slot.media not in files.odd or slot.start < on_air:
             continue
+        expected = files.length(slot.media, interval, tolerance)
         for said in files.odd[slot.media]:
             here = [fqdn for fqdn in variant.fqdns if fqdn in said.instances]
-            code = _code(said.duration, interval, files, slot.media, material) if here else None
+            code = _code(said.duration, expected, tolerance) if here else None
             if code is None:
                 continue
             airs = max(material.now, slot.start)
-            launch = variant.window[0]
-            hurts = launch if code in _FATAL and launch > material.now else airs
+            launch = code in _FATAL and variant.window[0] > material.now
             trouble = troubles.setdefault((code, slot.media, said.duration), _Trouble())
-            trouble.add(variant, here, hurts, airs, _times(said.duration, interval))
+            trouble.add(variant, here, variant.window[0] if launch else airs)
+            trouble.launch |= launch
+            if airs < trouble.airs:
+                trouble.airs, trouble.expected = airs, expected
+                trouble.repeated = _times(said.duration, interval)
 
 
-def _over(material: Material, start: float, interval: float | None) -> bool:
-    return interval is not None and interval > 0 and start + interval <= material.now
+def _on_air(material: Material, variant: Variant) -> float:
+    """Return the start of what is on air: what starts before is over, what shares it counts as on air with it."""
+    if variant.window[0] > material.now:
+        return float("-inf")
+    return max((slot.start for slot in variant.slots if slot.start <= material.now), default=float("-inf"))
 
 
-def _code(duration: Duration, interval: float | None, files: Files, media: str, material: Material) -> Code | None:
+def _code(duration: Duration, expected: float | None, tolerance: float) -> Code | None:
     """Return the trouble that a duration is for one airing, None for none."""
     if duration.kind is not DurationKind.MEASURED or duration.seconds is None:
         return _CODES[duration.kind]
     if duration.seconds == 0:
         return Code.NO_LENGTH
-    tolerance = material.config.schedule.tolerance
-    expected = files.length(media, interval, tolerance)
     return Code.DURATION if expected is not None and abs(expected - duration.seconds) > tolerance else None
 
 
@@ -131,8 +139,7 @@ def _text(material: Material, code: Code, media: str, duration: Duration, troubl
         return f"duration {duration.text} is no number ({airs}): {hurt}"
     if code is Code.NO_LENGTH:
         return f"has no length, 0 s ({airs}): {hurt}"
-    others = files.lengths(media)
-    meant = next((one for one in others if one != duration.seconds), 0.0)
+    meant = trouble.expected or 0.0
     return f"lasts {duration.seconds:.15g} s here, {meant:.15g} s elsewhere and in the schedule ({airs}){again}"
 
 
@@ -140,7 +147,7 @@ def _mend(material: Material, code: Code, media: str, trouble: _Trouble, files: 
     name = stem(media)
     option = instances_option(material, tuple(trouble.moments))
     if code is Code.ABSENT:
-        if not files.having(media):
+        if media in material.withdrawn or not files.having(media):
             return f"dvbboxes media replace {name} NEW"
         service_ids = ",".join(sorted(trouble.service_ids))
         return f"dvbboxes media missing -s {service_ids}{option} --fetch"
@@ -157,12 +164,14 @@ def withdrawn_findings(
     service_ids: dict[str, dict[str, None]] = {}
     for each in variants.values():
         for variant in each:
-            for slot, interval in variant.steps:
-                if slot.media in material.withdrawn and not _over(material, slot.start, interval):
+            on_air = _on_air(material, variant)
+            for slot in variant.slots:
+                if slot.media in material.withdrawn and slot.start >= on_air:
                     starts = airing.setdefault(slot.media, {})
                     service_ids.setdefault(slot.media, {})[variant.key[1]] = None
+                    airs = max(material.now, slot.start)
                     for fqdn in variant.fqdns:
-                        starts[fqdn] = min(starts.get(fqdn, slot.start), max(material.now, slot.start))
+                        starts[fqdn] = min(starts.get(fqdn, airs), airs)
     everyone = [instance.fqdn for instance, _ in material.voices()]
     for media in sorted(material.withdrawn):
         holding = files.having(media) if media in files.odd else frozenset(everyone if media in files.agreed else ())

@@ -182,14 +182,15 @@ def between_findings(material: Material, key: tuple[date, str], variants: Sequen
 
     One cause is one finding: who holds nothing does not differ besides, nor does who is not as applied.
     """
-    nothing = [variant for variant in variants if not variant.schedule.slots and not variant.schedule.corrupt]
-    held = [variant for variant in variants if variant.schedule.slots]
+    nothing = [variant for variant in variants if not variant.slots and not variant.schedule.corrupt]
+    held = [variant for variant in variants if variant.slots]
+    holders = sum(len(variant.instances) for variant in held)
     for variant in nothing:
         begin = max(material.now, variant.window[0])
         said = "nothing scheduled: the channel is black"
         mend = f"dvbboxes listing plan FILE -s {key[1]}"
         if held:
-            said += f" ({len(held[0].instances)} other instances hold a program)" if len(held[0].instances) > 1 else ""
+            said += f" ({holders} other instances hold a program)" if holders > 1 else ""
             mend = f"dvbboxes program diff {day_text(key[0])} -s {key[1]}"
         yield _of(material, variant, Code.NO_PROGRAM, material.grave(begin), begin, said, mend)
     accounted: set[str] = set()

@@ -8,8 +8,8 @@ copied of it stays, so the next try goes on from there.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import Enum
 
@@ -49,11 +49,13 @@ class Copy:
 class FetchPlan:
     """All copies, in waves that run one after the other; within one, each instance takes one file at most.
 
-    ``orphans`` maps a file that nobody has a usable copy of to the fqdns that need it.
+    ``orphans`` maps a file that nobody has a usable copy of to the fqdns that need it, ``withdrawn`` one that is kept
+    from air: it is not copied to where it would air.
     """
 
     waves: tuple[tuple[Copy, ...], ...]
     orphans: Mapping[str, tuple[str, ...]]
+    withdrawn: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def copies(self) -> tuple[Copy, ...]:
@@ -84,8 +86,9 @@ def plan(
     instances: Mapping[str, Instance],
     manner: Manner,
     tolerance: float,
+    withdrawn: Collection[str] = (),
 ) -> FetchPlan:
-    """Return the copies that end the lacks, the most urgent first.
+    """Return the copies that end the lacks, the most urgent first; what is ``withdrawn`` (names) is not copied.
 
     ``durations`` is fqdn -> name -> Duration of the whole fleet; ``folders`` is (fqdn, name) -> the folder in which
     that instance's own programs have the file, where one names it (else its media folder). A copy whose length is not
@@ -93,7 +96,11 @@ def plan(
     """
     waves: list[list[Copy]] = []
     orphans: dict[str, list[str]] = {}
+    kept: dict[str, list[str]] = {}
     for lack in lacks:
+        if lack.media in withdrawn:
+            kept.setdefault(lack.media, []).append(lack.instance.fqdn)
+            continue
         sources = [instances[fqdn] for fqdn in usable(lack, durations, tolerance) if not instances[fqdn].maintenance]
         if not sources:
             orphans.setdefault(lack.media, []).append(lack.instance.fqdn)
@@ -107,7 +114,11 @@ def plan(
             waves.append([])
         folder = folders.get((source.fqdn, lack.media), source.media_folder)
         waves[number].append(Copy(target, source, lack.media, script(target, source, lack.media, folder, manner)))
-    return FetchPlan(tuple(map(tuple, waves)), {media: tuple(fqdns) for media, fqdns in orphans.items()})
+    return FetchPlan(tuple(map(tuple, waves)), _fixed(orphans), _fixed(kept))
+
+
+def _fixed(fqdns: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    return {media: tuple(each) for media, each in fqdns.items()}
 
 
 def usable(lack: Lack, durations: Mapping[str, Mapping[str, Duration]], tolerance: float) -> tuple[str, ...]:
@@ -155,6 +166,7 @@ class Fetch(Enum):
     UNSEEN = "unseen"  # rsync ended well, and yet the replica does not have it in time
     FAILED = "failed"
     NO_COPY = "no-copy"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)

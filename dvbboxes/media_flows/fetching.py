@@ -36,12 +36,13 @@ def fetch(plan: FetchPlan, config: Config, give_up: float, progress: ShowProgres
         update = updated.get(copy.target.fqdn)
         unwell = f"dvbbox media update: {update.said}" if update is not None and not update.ok else ""
         lines.append(_line(copy, outcome, unwell, seen.get(copy.target.fqdn, {}).get(copy.media)))
-    orphans = [
-        FetchLine(fqdn, media, "", Fetch.NO_COPY, "no instance has a copy that could be used")
-        for media, fqdns in plan.orphans.items()
-        for fqdn in fqdns
-    ]
-    return Fetched((*lines, *orphans))
+    orphans = _not_copied(plan.orphans, Fetch.NO_COPY, "no instance has a copy that could be used")
+    withdrawn = _not_copied(plan.withdrawn, Fetch.WITHDRAWN, "it is withdrawn: put another file in its place")
+    return Fetched((*lines, *orphans, *withdrawn))
+
+
+def _not_copied(fqdns: Mapping[str, Sequence[str]], state: Fetch, why: str) -> list[FetchLine]:
+    return [FetchLine(fqdn, media, "", state, why) for media, each in fqdns.items() for fqdn in each]
 
 
 def _seen(plan: FetchPlan, config: Config) -> Mapping[str, Mapping[str, Duration]]:

@@ -82,7 +82,10 @@ def _plan(plan: FetchPlan, style: Style) -> Iterator[str]:
             yield f"  on {clean(copy.target.fqdn)}, from {clean(copy.source.fqdn)}:"
             yield f"    {clean(copy.script)}"
     for media, fqdns in plan.orphans.items():
-        yield style.paint("!", "red") + f" {clean(stem(media))}: no copy that could be used; {names(fqdns)} lack it"
+        yield style.paint("!", "red") + f" {clean(stem(media))}: no copy that could be used (lacking on {names(fqdns)})"
+    for media, fqdns in plan.withdrawn.items():
+        said = f" {clean(stem(media))} is withdrawn and not copied (scheduled on {names(fqdns)}):"
+        yield style.paint("!", "red") + f"{said} dvbboxes media replace {clean(stem(media))} NEW"
     if plan.waves:
         yield "NOTHING COPIED: --fetch --run does it"
 
@@ -111,6 +114,7 @@ def _missing_data(view: MissingMedia) -> dict[str, Any]:
         if view.fetch is None
         else [[{"instance": copy.target.fqdn, "media": copy.media} for copy in wave] for wave in view.fetch.waves],
         "orphans": None if view.fetch is None else {media: list(each) for media, each in view.fetch.orphans.items()},
+        "withdrawn": None if view.fetch is None else {name: list(each) for name, each in view.fetch.withdrawn.items()},
     }
 
 
