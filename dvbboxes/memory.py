@@ -7,10 +7,10 @@ said to the debug log alone. It is written when something changed, which is once
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from dvbboxes.files import SHARED, replace_whole
 from dvbboxes.model import Instance
 
 NAME = "seen"
@@ -86,14 +86,8 @@ class Memory:
         lines = [
             f"{fqdn}\t{master}\t{db}\t{day}\n" for (fqdn, master), seen in whole.items() for db, day in seen.items()
         ]
-        fresh = self._path.with_name(f".{NAME}.{os.getpid()}")
-        try:
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o664), "w") as file:
-                file.write(_HEAD + "".join(lines))
-            fresh.replace(self._path)
-        except OSError:
-            fresh.unlink(missing_ok=True)
-            raise
+        # Not synced: it is written by the way of an answer that nobody should wait for, and may be lost.
+        replace_whole(self._path, (_HEAD + "".join(lines)).encode(), SHARED, synced=False)
 
 
 def _key(instance: Instance) -> tuple[str, str]:

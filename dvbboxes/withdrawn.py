@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from dvbboxes.errors import JournalError
+from dvbboxes.files import SHARED, replace_whole
 from dvbboxes.library.barred import Withdrawal
 from dvbboxes.wire import is_media_name, media_file, stem
 
 FILE = "withdrawn.json"
 SCHEMA = 1
-_MODE = 0o664
 
 
 def read(folder: str | os.PathLike[str]) -> tuple[Withdrawal, ...]:
@@ -51,15 +51,9 @@ def names(folder: str | os.PathLike[str]) -> frozenset[str]:
 def write(folder: str | os.PathLike[str], entries: Iterable[Withdrawal]) -> None:
     """Replace the list, whole or not at all. Raises JournalError where it cannot be written."""
     path = Path(folder) / FILE
-    fresh = path.with_name(f".{FILE}.{os.getpid()}")
     media = {e.media: {"since": e.since, "who": e.who, "host": e.host, "reason": e.reason} for e in entries}
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _MODE), "w") as file:
-            file.write(json.dumps({"schema": SCHEMA, "media": media}, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        replace_whole(path, (json.dumps({"schema": SCHEMA, "media": media}, indent=1) + "\n").encode(), SHARED)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         said = error.strerror or str(error)
         raise JournalError(f"{path}: it cannot be written ({said}): look at [DATA] folder") from error

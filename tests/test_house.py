@@ -25,7 +25,7 @@ FLOORS = {
     "simulate": 2.5, "replicas": 2.5, "plan": 2.6, "findings": 2.6, "report": 2.7, "coverage": 2.7,
     "archive": 2.5, "wishes": 2.65, "undo": 2.66, "meant": 2.66, "library": 2.75,
     "render": 2.8, "sister": 2.8,
-    "store": 3, "logfile": 3,
+    "store": 3, "logfile": 3, "files": 3,
     "fleet": 4, "journal": 4, "lock": 4, "memory": 4, "remote": 4, "withdrawn": 4,
     "media_flows": 5.5, "questions": 5, "apply": 5, "audit": 5, "demo": 5, "install": 5,
     "commands": 6, "api": 6, "completion": 6,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dvbboxes.errors import JournalError
+from dvbboxes.files import SHARED, replace_whole
 from dvbboxes.findings import Remembered
 
 FILE = "check.json"
@@ -58,15 +57,6 @@ def save(folder: str | os.PathLike[str], memory: Mapping[str, Remembered]) -> No
     body = {"schema": _SCHEMA, "open": {key: asdict(each) for key, each in memory.items()}}
     text = json.dumps(body, default=date.isoformat)
     try:
-        descriptor, fresh = tempfile.mkstemp(prefix=f"{FILE}.", dir=folder)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(fresh).chmod(0o664)
-            Path(fresh).replace(path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(fresh).unlink()
-            raise
+        replace_whole(path, text.encode(), SHARED)
     except OSError as error:
         raise JournalError(f"{path}: it cannot be written ({error.strerror}): look at [DATA] folder") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from dvbboxes.commands import Context, Result, asked, channels, gather, option, 
 from dvbboxes.commands.writing import Draft, manner, write_wishes
 from dvbboxes.days import parse_days
 from dvbboxes.errors import DvbboxesError, UsageError
+from dvbboxes.files import replace_whole
 
 if TYPE_CHECKING:
     from dvbboxes.archive import Archive
@@ -49,22 +49,9 @@ def backup(context: Context, file: str, services: Sequence[str] | None, **whom: 
 
 def _save(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, synced; what stood there stays until then. Raises DvbboxesError."""
-    import tempfile  # program show has no use for it
-
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
-            temporary = Path(out.name)
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        replace_whole(path, content)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise DvbboxesError(f"the archive {path} cannot be written: {error.strerror}") from error
 
 

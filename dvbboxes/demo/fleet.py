@@ -26,6 +26,7 @@ from typing import Any
 from dvbboxes.demo import loading, process, sample, trouble
 from dvbboxes.demo.world import Layout, World, build
 from dvbboxes.errors import Locked, Refused, ServerStartError, UsageError
+from dvbboxes.files import replace_whole
 
 TOWNS = {
     "tana": ("dvb-tana-1", "dvb-tana-2"),
@@ -244,10 +245,8 @@ def _write_state(name: str, world: World) -> DemoState:
         fqdn: [(replica.pid, replica.started), (master.pid, master.started)] for _, fqdn, replica, master in instances
     }
     processes[_KEEPER] = [(state.keeper_pid, process.started_at(state.keeper_pid))]
-    path = world.servers.folder / _STATE
-    unfinished = path.with_suffix(".new")
-    unfinished.write_text(json.dumps({"state": asdict(state), "processes": processes}), "utf-8")
-    unfinished.replace(path)
+    body = json.dumps({"state": asdict(state), "processes": processes})
+    replace_whole(world.servers.folder / _STATE, body.encode(), synced=False)
     return state
 
 
