@@ -204,9 +204,11 @@ class DurationKind(Enum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """What one instance says of one file. ``seconds`` is set when ``kind`` is MEASURED; ``text`` is the raw value."""
+class Duration(NamedTuple):
+    """What one instance says of one file. ``seconds`` is set when ``kind`` is MEASURED; ``text`` is the raw value.
+
+    A tuple as :class:`Slot` is one, and for the same reason.
+    """
 
     kind: DurationKind
     seconds: float | None = None

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import repeat
 from operator import ne
 from typing import Any, TypeAlias
 
@@ -25,6 +26,10 @@ Command: TypeAlias = tuple[int, tuple[Arg, ...]]
 _DAY = re.compile(r"[0-9]{8}\Z")
 _PROGRAM_KEY = re.compile(rb"([0-9]{8}):([^:]+)\Z")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?\Z")
+#: Ordinary durations, one a line.
+_NUMBERS = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,15})?\n)+\Z")
+#: What dvbbox writes where it could not measure a file.
+_SENTINEL = 3.14
 _NAME = re.compile(r"[0-9a-z_]+\Z")
 #: A member with nothing odd about it, one a line.
 _ORDINARY = re.compile(r"([^\n]*/)([^/\n]+):(0|[1-9][0-9]{0,8})\n")
@@ -328,9 +333,24 @@ def decode_duration(value: object) -> Duration:
     seconds = float(raw) if _NUMBER.match(raw) and len(raw) < 40 else math.inf
     if not math.isfinite(seconds):
         return Duration(_CORRUPT, None, shown(value))
-    if seconds == 3.14:
+    if seconds == _SENTINEL:
         return Duration(_UNMEASURED, None, raw)
     return Duration(_MEASURED, seconds, raw)
+
+
+def plain_durations(values: Sequence[bytes]) -> list[Duration] | None:
+    """Return what many values say in one go where every one of them is an ordinary number; None where any is not."""
+    try:
+        lines = b"\n".join(values).decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    if not _NUMBERS.match(f"{lines}\n") or lines.count("\n") != len(values) - 1:
+        return None
+    texts = lines.split("\n")
+    seconds = list(map(float, texts))
+    if _SENTINEL in seconds:
+        return None
+    return list(map(Duration._make, zip(repeat(_MEASURED), seconds, texts, strict=False)))
 
 
 def decode_durations(reply: object, count: int) -> tuple[Duration, ...]:

@@ -26,6 +26,7 @@ from dvbboxes.wire import (
     differences,
     encode,
     parse_program_key,
+    plain_durations,
     program_request,
     shown,
 )
@@ -160,7 +161,10 @@ class _Sheet:
         names = self._names
         if not isinstance(reply, list) or len(reply) != len(names):
             return dict.fromkeys(names, Duration(DurationKind.CORRUPT, None, shown(reply)))
+        if not _VALUES.issuperset(map(type, reply)):
+            return dict(zip(names, map(decode_duration, reply), strict=True))
         if self._first is None:
+            self._durations.learn(reply)
             self._first = reply, dict(zip(names, map(self._durations.__getitem__, reply), strict=True))
             return self._first[1]
         said = self._first[1].copy()
@@ -169,8 +173,19 @@ class _Sheet:
         return said
 
 
+#: What an ordinary reply to MGET is made of.
+_VALUES = frozenset({bytes, type(None)})
+
+
 class _Durations(dict[Any, Duration]):
     """db 1 values decoded once each."""
+
+    def learn(self, values: Iterable[bytes | None]) -> None:
+        """Decode what is new among many values, in one go if it can be."""
+        fresh = [value for value in values if value is not None and value not in self]
+        plain = plain_durations(fresh) if fresh else None
+        if plain is not None:
+            self.update(zip(fresh, plain, strict=True))
 
     def __missing__(self, value: Any) -> Duration:
         decoded = self[value] = decode_duration(value)
