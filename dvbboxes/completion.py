@@ -2,27 +2,32 @@
 
 Towns, instances and channels come from the configuration, which is read and never prepared. File names come from a
 list in the user's cache folder, so that a TAB speaks to nobody; it is made anew behind the scenes when it is old, and
-the very first TAB asks whichever replicas answer within :data:`DEADLINE`. A dead one is never waited for. Whatever goes
-wrong, a TAB completes less: it says nothing.
+the very first TAB asks a few replicas, of which it takes what is there within :data:`DEADLINE`: a dead one is never
+waited for. Whatever goes wrong, a TAB completes less: it says nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from dvbboxes.config import load, locate
 from dvbboxes.errors import DvbboxesError
-from dvbboxes.model import Config
+from dvbboxes.model import Config, Instance
+from dvbboxes.parsers import NOUNS, of_all
+from dvbboxes.sister import noun_position
 
 #: Seconds that all replicas together may take to name files while somebody waits, and behind the scenes.
 DEADLINE = 0.03
 DEADLINE_BEHIND = 5.0
+#: About so many instances are asked while somebody waits.
+FEW = 8
 #: Seconds after which the list of file names is made anew.
 OLD = 300.0
 #: More names than this help nobody who looks at them.
@@ -31,6 +36,19 @@ DAYS = ("today", "tomorrow", "yesterday")
 
 #: Completions of a word: value -> what it is (empty: nothing to say).
 Words = Mapping[str, str]
+
+
+def answer(line: str) -> None:
+    """Answer the TAB after ``line`` and end the process; return where only Flask-Script knows the words: its shell.
+
+    Importing Flask takes longer than all the rest, and a TAB has no need of it.
+    """
+    gc.disable()  # a process of 0.1 s has nothing to collect
+    words = line.split()[1:]
+    position = noun_position(words, NOUNS)
+    noun = "" if position is None else words[position]
+    if noun != "shell":
+        complete(of_all(noun))
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +109,7 @@ def media(config: Config, prefix: str) -> Collection[str]:
     try:
         made, names = cache.stat().st_mtime, cache.read_text("utf-8").splitlines()
     except (OSError, ValueError):
-        made, names = 0.0, sorted(_asked(config, prefix, DEADLINE))
+        made, names = 0.0, sorted(_asked(config, _spread(config.instances), prefix, DEADLINE))
     if not 0 <= time.time() - made < OLD:
         _behind(config, cache)
     return [name for name in names if name.startswith(prefix)][:MOST]
@@ -103,13 +121,18 @@ def cache_file(config_path: str, environ: Mapping[str, str]) -> Path:
     return Path(base) / "dvbboxes" / f"media-{crc32(os.path.abspath(config_path).encode()):08x}"  # noqa: PTH100
 
 
-def _asked(config: Config, prefix: str, deadline: float) -> set[str]:
+def _spread(instances: Sequence[Instance]) -> Sequence[Instance]:
+    """Return a few instances from all over the fleet: together they know most names, and somebody waits."""
+    return instances[:: max(1, len(instances) // FEW)]
+
+
+def _asked(config: Config, instances: Sequence[Instance], prefix: str, deadline: float) -> set[str]:
     from dvbboxes import questions
     from dvbboxes.fleet import Fleet
     from dvbboxes.wire import escape_glob, stem
 
     with Fleet() as fleet:
-        found = questions.search(fleet, config.instances, deadline, escape_glob(prefix))
+        found = questions.search(fleet, instances, deadline, escape_glob(prefix))
     return {stem(name) for held in set(found.values().values()) for name in held}
 
 
@@ -119,10 +142,11 @@ def _behind(config: Config, cache: Path) -> None:
         return
     try:
         os.setsid()
+        os.nice(10)  # somebody is typing
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2, 8, 9):  # argcomplete's two, which the shell reads to their end
             os.dup2(nowhere, descriptor)
-        if names := sorted(_asked(config, "", DEADLINE_BEHIND)):
+        if names := sorted(_asked(config, config.instances, "", DEADLINE_BEHIND)):
             _write(cache, names)
     finally:
         os._exit(0)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import ROOT, environment
@@ -49,6 +50,23 @@ def test_nouns_verbs_and_options_are_completed_at_every_level(tmp_path: Path) ->
     assert {"show", "diff", "now"} <= set(tab("dvbboxes program ", None, tmp_path)[0])
     assert set(tab("dvbboxes program show today --to", None, tmp_path)[0]) == {"--to", "--towns"}
     assert tab("dvbboxes program show today --format c", None, tmp_path)[0] == ["csv"]
+
+
+def test_the_words_of_flask_scripts_own_shell_are_completed_too(tmp_path: Path) -> None:
+    assert tab("dvbboxes sh", None, tmp_path)[0] == ["shell"]
+    assert "--no-ipython" in tab("dvbboxes shell --no-", None, tmp_path)[0]
+
+
+def test_nothing_else_needs_flask_which_takes_longer_than_all_the_rest(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; exit, os._exit = os._exit, lambda status: exit('flask' in sys.modules);"
+        "from dvbboxes.__main__ import cli; cli()"
+    )
+    given = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_STDOUT_FILENAME": os.devnull, "COMP_POINT": "17", "COMP_TYPE": "9"}
+    for line, imported in (("dvbboxes program ", 0), ("dvbboxes shell --", 1)):
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(words, env=environment(None, {**given, "COMP_LINE": line}), cwd=ROOT, timeout=60)
+        assert (line, done.returncode) == (line, imported)
 
 
 def test_towns_instances_and_channels_come_from_the_configuration(fleet: World, tmp_path: Path) -> None:
@@ -98,11 +116,18 @@ def test_files_are_asked_for_once_then_listed_and_the_list_is_renewed_behind(fle
 def test_a_dead_fleet_is_not_waited_for(fleet: World) -> None:
     config = fleet.config()
     fleet.load({name: (files(film_a=5400),) for name in fleet.layout.fqdns})
-    assert completion._asked(config, "film_", 20) == {"film_a"}
+    assert completion._asked(config, config.instances, "film_", 20) == {"film_a"}
     fleet.freeze(*map(fleet.replica, fleet.layout.fqdns))
     began = time.monotonic()
-    assert completion._asked(config, "film_", completion.DEADLINE) == set()
+    assert completion._asked(config, config.instances, "film_", completion.DEADLINE) == set()
     assert time.monotonic() - began < config.redis.deadline / 2
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 64, 300])
+def test_while_somebody_waits_a_few_from_all_over_the_fleet_are_asked(count: int) -> None:
+    few: Any = completion._spread(range(count))  # type: ignore[arg-type]  # of instances, but of anything
+    assert min(count, completion.FEW) <= len(few) < 2 * completion.FEW
+    assert (few[0], count - few[-1] <= max(1, count // completion.FEW)) == (0, True)
 
 
 def test_what_is_listed_already_is_not_offered_again() -> None:

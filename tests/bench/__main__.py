@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import asking, checking, reading, writing  # noqa: F401  # they register their benches
+from . import asking, checking, reading, tabbing, writing  # noqa: F401  # they register their benches
 from .registry import BENCHES, Setting
 from .yard import Size, open_yard
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,6 @@ from typing import Any
 import hiredis
 import redis
 
-from dvbboxes.audit import uncollected
 from dvbboxes.audit.survey import survey
 from dvbboxes.demo.servers import tell
 from dvbboxes.findings import Material, Survey, find
@@ -24,12 +24,14 @@ from dvbboxes.model import Gathered, Instance
 from dvbboxes.wire import MEDIA, PROGRAMS, Command, decode_duration, decode_program, encode, program_key
 
 from .clients import whole
-from .reading import _peak, _timed
+from .reading import peak_of, timed
 from .registry import Samples, Setting, at_least, at_most, bench, interleave, ratio, times_table
 from .yard import FIRST_DAY, Yard
 
 _DEADLINE = 30.0
 _DAYS = 7
+#: What the caches of the machine may add where there are more servers.
+_SLACK = 1.25
 _FIRST = FIRST_DAY + timedelta(days=14)
 _C = Path(__file__).with_name("floor.c")
 
@@ -48,17 +50,14 @@ def check(setting: Setting) -> None:
 def _measure(setting: Setting, keys: Sequence[Key], *, goals: bool) -> None:
     yard = setting.yard
     rounds = max(3, setting.rounds // 5)
-    with Fleet() as fleet, closing(Others(yard.instances)) as others:
-
-        def ours() -> Gathered[Survey]:
-            return whole(survey(fleet, yard.instances, _DEADLINE, keys, yard.config.channels))
-
+    with Fleet() as fleet, closing(Others(yard.instances)) as others, _no_collector():
+        ours = _gather(fleet, yard.instances, keys, yard.config.channels)
         gathered = ours()
-        names = list(dict.fromkeys(name for value in gathered.values().values() for s in value.sheets for name in s))
+        names = _names(gathered)
         material = Material(yard.config, gathered, tuple(keys), _moment(yard))
         runs: dict[str, Callable[[], object]] = {"ours": ours, "findings": lambda: _found(material)}
         runs |= {"pipelines": lambda: others.pipelines(keys, names), "naive": lambda: others.naive(keys, names)}
-        with _c_client(yard, keys, names) as asking:
+        with _c_client(yard.instances, keys, names) as asking:
             if asking is not None:
                 runs["C client"] = asking
             samples = interleave(runs, rounds)
@@ -69,9 +68,52 @@ def _measure(setting: Setting, keys: Sequence[Key], *, goals: bool) -> None:
         _memory(yard)
 
 
+@bench("growth", "the same gather over a quarter of the instances and over all, and the memory of a check over all")
+def growth(setting: Setting) -> None:
+    yard, rounds = setting.yard, max(3, setting.rounds // 5)
+    keys, few = _keys(yard), yard.instances[: len(yard.instances) // 4]
+    with ExitStack() as stack, _unequal(yard, keys, 95), _no_collector():
+        runs: dict[str, Callable[[], object]] = {}
+        for instances in (few, yard.instances):
+            ours = _gather(stack.enter_context(Fleet()), instances, keys, yard.config.channels)
+            runs[f"{len(instances)}: ours"] = ours
+            names = _names(ours())
+            asking = stack.enter_context(_c_client(instances, keys, names))
+            if asking is not None:
+                runs[f"{len(instances)}: C client"] = asking
+        samples = interleave(runs, rounds)
+        _memory(yard)
+    times_table(samples, f"{len(few)}: ours")
+    times = len(yard.instances) / len(few)
+    for who in ("ours", "C client"):
+        if f"{len(few)}: {who}" in samples:
+            grown = ratio(samples, f"{len(yard.instances)}: {who}", f"{len(few)}: {who}")
+            at_most(f"{who}, over {times:g} times the instances", times * _SLACK, grown, " times as long")
+
+
+def _gather(
+    fleet: Fleet, instances: Sequence[Instance], keys: Sequence[Key], known: Collection[str]
+) -> Callable[[], Gathered[Survey]]:
+    return lambda: whole(survey(fleet, instances, _DEADLINE, keys, known))
+
+
+def _names(gathered: Gathered[Survey]) -> list[str]:
+    return list(dict.fromkeys(name for value in gathered.values().values() for s in value.sheets for name in s))
+
+
 def _found(material: Material) -> int:
-    with uncollected():
-        return len(find(material))
+    return len(find(material))
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Keep the collector away from all runs, as the command does: otherwise it ends the one that made the most."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _goals(samples: Samples) -> None:
@@ -89,8 +131,8 @@ def _memory(yard: Yard) -> None:
         "from dvbboxes.commands import Context; from dvbboxes.commands.check import check; "
         f"check(Context({str(yard.config_path)!r}, {_moment(yard)}), '{_DAYS}', timeout='30', {scope})"
     )
-    runs = _timed({"check": [sys.executable, "-c", code]}, 2, yard.config_path.parent / "compiled")
-    peak = _peak(runs["check"])
+    runs = timed({"check": [sys.executable, "-c", code]}, 2, yard.config_path.parent / "compiled")
+    peak = peak_of(runs["check"])
     at_most(f"peak memory of a check over {len(yard.instances)} instances", 300, peak, " MB")
 
 
@@ -185,7 +227,9 @@ def _decode(names: Sequence[str], reply: Any) -> object:
 
 
 @contextmanager
-def _c_client(yard: Yard, keys: Sequence[Key], names: Sequence[str]) -> Iterator[Callable[[], object] | None]:
+def _c_client(
+    instances: Sequence[Instance], keys: Sequence[Key], names: Sequence[str]
+) -> Iterator[Callable[[], object] | None]:
     """Give what has the C client ask once; None, with the reason printed, where it cannot be built."""
     with TemporaryDirectory(prefix="dvbboxes-floor-") as folder:
         program, phases = Path(folder) / "floor", Path(folder) / "phases"
@@ -199,7 +243,7 @@ def _c_client(yard: Yard, keys: Sequence[Key], names: Sequence[str]) -> Iterator
             yield None
             return
         phases.write_bytes(b"".join(_phase(commands) for commands in _commands(keys, names)))
-        ports = [str(instance.replica.port) for instance in yard.instances]
+        ports = [str(instance.replica.port) for instance in instances]
         words = [str(program), str(phases), *ports]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as client:
             assert client.stdin is not None and client.stdout is not None

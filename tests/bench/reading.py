@@ -182,16 +182,16 @@ def process(setting: Setting) -> None:
     words = ["-c", str(setting.yard.config_path), "program", "show", day_text(DAY), "-s"]
     commands = {
         "imports": [sys.executable, "-c", "import flask_script_ng, redis"],
-        "show": [*_program_of_ours(), *words, COMMON],
-        "show, towns differ": [*_program_of_ours(), *words, OWN],
+        "show": [*program_of_ours(), *words, COMMON],
+        "show, towns differ": [*program_of_ours(), *words, OWN],
     }
-    runs = _timed(commands, setting.rounds, setting.yard.config_path.parent / "compiled")
+    runs = timed(commands, setting.rounds, setting.yard.config_path.parent / "compiled")
     table(("", "median ms", "min ms", "CPU ms", "- imports", "CPU - imports", "peak MB", "exit"), _process_rows(runs))
     at_most("show over the imports", 60, _over(runs, "show", 0), " ms")
-    at_most("peak memory of show", 80, _peak(runs["show"]), " MB")
+    at_most("peak memory of show", 80, peak_of(runs["show"]), " MB")
 
 
-def _timed(commands: dict[str, list[str]], rounds: int, compiled: Path) -> Runs:
+def timed(commands: dict[str, list[str]], rounds: int, compiled: Path) -> Runs:
     """Have the stopwatch run the commands in turn, with a place for bytecode: what is installed is compiled."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     order = {"commands": commands, "environ": environ | {"PYTHONPYCACHEPREFIX": str(compiled)}, "rounds": rounds}
@@ -206,12 +206,12 @@ def _timed(commands: dict[str, list[str]], rounds: int, compiled: Path) -> Runs:
     return runs
 
 
-def _program_of_ours() -> list[str]:
+def program_of_ours() -> list[str]:
     """Return the installed command; in a checkout without it, what it would run."""
     installed = Path(sys.executable).with_name("dvbboxes")
     if installed.is_file():
         return [str(installed)]
-    return [sys.executable, "-c", "from dvbboxes.main import cli; cli()"]
+    return [sys.executable, "-c", "from dvbboxes.__main__ import cli; cli()"]
 
 
 def _process_rows(runs: Runs) -> Iterator[tuple[str, ...]]:
@@ -220,7 +220,7 @@ def _process_rows(runs: Runs) -> Iterator[tuple[str, ...]]:
         over = (f"{_over(runs, name, column):.2f}" for column in (0, 1))
         statuses = "/".join(str(status) for status in sorted({run[3] for run in results}))
         times = (f"{median(wall):.2f}", f"{min(wall):.2f}", f"{median(cpu):.2f}")
-        yield (name, *times, *over, f"{_peak(results):.1f}", statuses)
+        yield (name, *times, *over, f"{peak_of(results):.1f}", statuses)
 
 
 def _over(runs: Runs, name: str, column: int) -> float:
@@ -228,5 +228,5 @@ def _over(runs: Runs, name: str, column: int) -> float:
     return median((mine[column] - bare[column]) * 1000 for mine, bare in zip(runs[name], runs["imports"], strict=True))
 
 
-def _peak(results: list[tuple[float, float, int, int]]) -> float:
+def peak_of(results: list[tuple[float, float, int, int]]) -> float:
     return max(run[2] for run in results) * 1024 / 1e6
