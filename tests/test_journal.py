@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -143,13 +144,22 @@ def test_a_run_that_names_a_program_twice_leaves_nothing(journal: Journal) -> No
     assert journal.runs() == ()
 
 
-def test_many_updates_are_recorded_all_or_none(journal: Journal) -> None:
-    run = journal.begin(ASKED, [change()], 11.0)
-    with pytest.raises(ValueError, match="writes no program 2026-11-23:85 on elsewhere"):
-        journal.advance(run, [progress(change(), V), progress(change("elsewhere"), V)], 12.0)
+@pytest.mark.parametrize("count", [1, 200])
+def test_many_updates_are_recorded_all_or_none(journal: Journal, count: int) -> None:
+    known = [change(f"instance-{n}") for n in range(count)]
+    journal.begin(ASKED, [change("of another run")], 10.0)
+    run = journal.begin(ASKED, known, 11.0)
+    updates = [progress(each, ChangeState.WRITING) for each in known]
+    with pytest.raises(ValueError, match=f"run {run} writes no program 2026-11-23:85 on elsewhere"):
+        journal.advance(run, [*updates, progress(change("elsewhere"), V)], 12.0)
+    assert {each.state for each in journal.run(run).changes} == {ChangeState.PLANNED}
+    journal.advance(run, updates, 13.0)
     whole = journal.run(run)
-    assert [found.state for found in whole.changes] == [ChangeState.PLANNED]
-    assert len(whole.events) == 2
+    assert {(each.instance, each.state, each.changed) for each in whole.changes} == {
+        (each.instance, ChangeState.WRITING, 13.0) for each in known
+    }
+    said = Counter((event.instance, event.text) for event in whole.events if event.instance)
+    assert said == Counter((each.instance, text) for each in known for text in ("planned: replace 2 by 1", "writing"))
 
 
 def test_an_unknown_run_is_refused_with_the_ids_there_are(journal: Journal) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 FILE = "journal.sqlite"
 #: A newer run that got this far on a program has taken it over from the older ones, even if it is not known how far.
 _TAKEN_OVER = (*REACHED, ChangeState.WRITING, ChangeState.UNKNOWN)
+#: From so many changes on, all of a run are looked up at once.
+_MANY = 32
 _UPDATE_OWED = (UpdateState.PENDING, UpdateState.FAILED)
 
 
@@ -90,14 +92,18 @@ class Journal:
             number = int(self._connection.execute(queries.ADD_RUN, run_in(run)).lastrowid or 0)
             self._tell(number, None, now, f"{run.kind.value} asked by {run.who} on {run.host}: {run.command}")
             programs = Programs(self._connection)
-            for change in changes:
-                planned = (
-                    number, text_in(change.town), *_key_in(change.key), change.looked, programs.number(change.before),
-                    programs.number(change.after), ChangeState.PLANNED.value, text_in(change.detail),
-                    UpdateState.NOT_ASKED.value, "", now,
-                )  # fmt: skip
-                row = self._connection.execute(queries.ADD_CHANGE, planned)
-                self._tell(number, row.lastrowid, now, _with(f"planned: {_difference(change)}", change.detail))
+            first = self._connection.execute(queries.NEXT_CHANGE).fetchone()[0]
+            planned = [
+                (
+                    row, number, text_in(change.town), *_key_in(change.key), change.looked,
+                    programs.number(change.before), programs.number(change.after), ChangeState.PLANNED.value,
+                    text_in(change.detail), UpdateState.NOT_ASKED.value, "", now,
+                )
+                for row, change in enumerate(changes, first)
+            ]  # fmt: skip
+            self._connection.executemany(queries.ADD_CHANGE, planned)
+            said = (_with(f"planned: {_difference(change)}", change.detail) for change in changes)
+            self._tell_all(number, now, enumerate(said, first))
         return number
 
     def advance(self, run: int, updates: Sequence[Progress], now: float) -> None:
@@ -108,13 +114,26 @@ class Journal:
         with self._transaction("IMMEDIATE"):
             self._check(run)
             programs = Programs(self._connection)
-            for progress in updates:
-                key = (progress.instance, progress.day, progress.service_id)
-                row = self._connection.execute(queries.FIND_CHANGE, (run, *_key_in(key))).fetchone()
-                if row is None:
-                    raise ValueError(f"run {run} writes no program {progress.day}:{progress.service_id} on {key[0]}")
-                self._connection.execute(queries.ADVANCE, {**_progress_in(progress, programs), "id": row[0], "at": now})
-                self._tell(run, row[0], now, _progress_text(progress))
+            numbers = self._numbers(run, updates)
+            advanced = [
+                (*_progress_in(progress, programs), now, number)
+                for progress, number in zip(updates, numbers, strict=True)
+            ]
+            self._connection.executemany(queries.ADVANCE, advanced)
+            self._tell_all(run, now, zip(numbers, map(_progress_text, updates), strict=True))
+
+    def _numbers(self, run: int, updates: Sequence[Progress]) -> list[int]:
+        """Return the number of each change; raises ValueError for a program that the run does not write."""
+        keys = [_key_in((each.instance, each.day, each.service_id)) for each in updates]
+        if len(keys) < _MANY:
+            rows = [self._connection.execute(queries.FIND_CHANGE, (run, *key)).fetchone() for key in keys]
+            found = {key: row[0] for key, row in zip(keys, rows, strict=True) if row is not None}
+        else:
+            found = {(*key,): number for number, *key in self._connection.execute(queries.FIND_CHANGES, (run,))}
+        for each, key in zip(updates, keys, strict=True):
+            if key not in found:
+                raise ValueError(f"run {run} writes no program {each.day}:{each.service_id} on {each.instance}")
+        return [found[key] for key in keys]
 
     def finish(self, run: int, state: RunState, now: float) -> None:
         """Record how a run ended; a run that is resumed is finished again. Raises UnknownName."""
@@ -239,6 +258,10 @@ class Journal:
     def _tell(self, run: int, change: int | None, now: float, text: str) -> None:
         self._connection.execute(queries.ADD_EVENT, (run, change, now, text_in(text)))
 
+    def _tell_all(self, run: int, now: float, said: Iterable[tuple[int, str]]) -> None:
+        """Add a line about each of many changes, told by its number."""
+        self._connection.executemany(queries.ADD_EVENT, [(run, change, now, text_in(text)) for change, text in said])
+
     def _check(self, run: int) -> None:
         # A number beyond SQLite's own is no id; it would raise OverflowError.
         if abs(run) >= 1 << 63 or self._connection.execute(queries.HAS_RUN, (run,)).fetchone() is None:
@@ -303,17 +326,17 @@ def _where_in(where: Where) -> dict[str, str | None]:
     }
 
 
-def _progress_in(progress: Progress, programs: Programs) -> dict[str, Any]:
-    """Return the values of ADVANCE; None leaves what is there."""
-    return {
-        "state": progress.state and progress.state.value,
-        "detail": None if progress.detail is None else text_in(progress.detail),
-        "update": progress.update and progress.update.value,
-        "update_text": None if progress.update_text is None else text_in(progress.update_text),
-        "replicated": progress.replicated,
-        "after_update": None if progress.after_update is None else programs.number(progress.after_update),
-        "before": None if progress.before is None else programs.number(progress.before),
-    }
+def _progress_in(progress: Progress, programs: Programs) -> tuple[Any, ...]:
+    """Return the first values of ADVANCE; None leaves what is there."""
+    return (
+        progress.state and progress.state.value,
+        None if progress.detail is None else text_in(progress.detail),
+        progress.update and progress.update.value,
+        None if progress.update_text is None else text_in(progress.update_text),
+        progress.replicated,
+        None if progress.after_update is None else programs.number(progress.after_update),
+        None if progress.before is None else programs.number(progress.before),
+    )
 
 
 def _progress_text(progress: Progress) -> str:

@@ -20,23 +20,30 @@ ADD_RUN = """
 """
 ADD_CHANGE = """
     INSERT INTO changes
-        (run, town, instance, day, service_id, looked, before, after, state, detail, update_state, update_text, changed)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (
+            id, run, town, instance, day, service_id, looked, before, after, state, detail, update_state, update_text,
+            changed
+        )
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+#: As SQLite would number them; nobody else writes meanwhile.
+NEXT_CHANGE = "SELECT coalesce(max(id), 0) + 1 FROM changes"
 ADD_EVENT = "INSERT INTO events (run, change, at, text) VALUES (?, ?, ?, ?)"
 FIND_CHANGE = "SELECT id FROM changes WHERE run = ? AND instance = ? AND day = ? AND service_id = ?"
+FIND_CHANGES = "SELECT id, instance, day, service_id FROM changes WHERE run = ?"
+#: The parameters are those of Journal.advance: NULL leaves what is there.
 ADVANCE = """
     UPDATE changes SET
-        state = coalesce(:state, state),
-        detail = coalesce(:detail, detail),
-        update_state = coalesce(:update, update_state),
-        update_text = coalesce(:update_text, update_text),
-        replicated = coalesce(:replicated, replicated),
-        after_update = coalesce(:after_update, after_update),
-        looked = CASE WHEN :before IS NULL THEN looked ELSE 1 END,
-        before = coalesce(:before, before),
-        changed = :at
-    WHERE id = :id
+        state = coalesce(?1, state),
+        detail = coalesce(?2, detail),
+        update_state = coalesce(?3, update_state),
+        update_text = coalesce(?4, update_text),
+        replicated = coalesce(?5, replicated),
+        after_update = coalesce(?6, after_update),
+        looked = CASE WHEN ?7 IS NULL THEN looked ELSE 1 END,
+        before = coalesce(?7, before),
+        changed = ?8
+    WHERE id = ?9
 """
 FINISH = "UPDATE runs SET state = ?, finished = ? WHERE id = ?"
 
