@@ -2,57 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import peers
 import pytest
+import reading
 from processes import run
+from reading import ALL, DAY, START, ZONE, Entries, clock, files
+from reading import held as program
 
-from dvbboxes.commands import Context, Result
+from dvbboxes.commands import Context
 from dvbboxes.commands.program import show
-from dvbboxes.days import parse_clock
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus
 from dvbboxes.model import State
-from dvbboxes.render import render
-from dvbboxes.render.style import Style
-from dvbboxes.schedule import moment_of_day, window
 from dvbboxes.wire import Command, day_text, parse_day_text, program_key
 
-DAY = date(2026, 11, 24)
-ZONE = ZoneInfo("Indian/Antananarivo")
-ALL = ("town1-1", "town1-2", "town2-1", "town2-2")
 #: A moment long before the day: nothing is on air.
 BEFORE = 1.7e9
-START = window(DAY, ZONE, time(7, 30))[0]
-#: (media name, clock time within the broadcast day)
-Entries = Sequence[tuple[str, str]]
 LONGER: Entries = (("film_a", "07:30"), ("jt", "12:00"), ("film_b", "20:00"))
 SHORTER: Entries = (("film_a", "07:30"), ("film_b", "23:00"))
-
-
-def clock(text: str, day: date = DAY) -> float:
-    return moment_of_day(day, ZONE, parse_clock("07:30"), parse_clock(text))
-
-
-def program(entries: Entries, *, sid: str = "85", day: date = DAY) -> Command:
-    """Return the command that stores a program."""
-    flat = [part for n, (name, at) in enumerate(entries) for part in (clock(at, day), f"/opt/tsfiles/{name}.ts:{n}")]
-    return (0, ("ZADD", program_key(day, sid), *flat))
-
-
-def files(**durations: object) -> Command:
-    return (1, ("MSET", *(part for name, value in durations.items() for part in (f"{name}.ts", str(value)))))
 
 
 FILES = files(film_a=16200, jt=1800, film_b=7200.5)
@@ -91,48 +66,21 @@ class Stage:
     def show(self, day: str = "24112026", *, now: float = BEFORE, **options: Any) -> Shown:
         given: dict[str, Any] = dict.fromkeys(("since", "until", "services", "towns", "instances", "max_age"))
         given |= {"services": ["85"], "timeout": "20"} | options
-        return Shown(show(Context(str(self.config), now), day, **given))
+        return Shown("program show", show(Context(str(self.config), now), day, **given))
 
 
-@dataclass(frozen=True)
-class Shown:
-    """One result in its three forms."""
-
-    result: Result
-
-    def _render(self, form: str) -> str:
-        return render("program show", self.result.view, self.result.gathered, form, Style())
-
-    @property
-    def status(self) -> ExitStatus:
-        return self.result.status
-
-    @property
-    def text(self) -> str:
-        return self._render("text")
-
-    @property
-    def lines(self) -> list[str]:
-        return self.text.splitlines()
-
-    @property
-    def envelope(self) -> dict[str, Any]:
-        body: dict[str, Any] = json.loads(self._render("json"))
-        return body
+class Shown(reading.Shown):
+    """One result in its three forms, and what stands in a program."""
 
     @property
     def programs(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.envelope["data"]["programs"]
+        found: list[dict[str, Any]] = self.data["programs"]
         return found
 
     @property
     def blocks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.programs[0]["blocks"]
         return found
-
-    @property
-    def rows(self) -> list[dict[str, str]]:
-        return list(csv.DictReader(io.StringIO(self._render("csv"))))
 
     @property
     def files(self) -> list[str]:
