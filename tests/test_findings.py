@@ -333,13 +333,13 @@ def unmeasured(world: World) -> Finding:
 
 def corrupt_duration(world: World) -> Finding:
     world.have(jt="nan", on=["town2-2"])
-    said = "duration 'nan' is no number (airs 12:30): the channel will not start"
+    said = "duration 'nan' is no number (airs 12:30): a relaunch would fail, and 85 will not start on 25/11"
     return of_jt(Code.CORRUPT_DURATION, Severity.CRITICAL, said)
 
 
 def no_length(world: World) -> Finding:
     world.have(jt="0", on=["town2-2"])
-    said = "has no length, 0 s (airs 12:30): the channel will not start"
+    said = "has no length, 0 s (airs 12:30): a relaunch would fail, and 85 will not start on 25/11"
     return of_jt(Code.NO_LENGTH, Severity.CRITICAL, said)
 
 

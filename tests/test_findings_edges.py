@@ -45,6 +45,14 @@ def test_an_absent_file_already_on_air_when_a_day_to_come_starts_keeps_it_from_s
     assert (found.moment, found.text) == (at("07:30", DAYS[1]), "(airs 07:00): the channel will not start")
 
 
+def test_an_absent_file_of_the_day_on_air_and_of_one_to_come_says_which_launch_fails() -> None:
+    world = World().schedule((*FULL, ("promo", 6.0))).schedule((("promo", 0.5), *FULL), DAYS[2])
+    world.have(promo=6 * HOUR).have(promo=None, on=["town2-1"])
+    (absent,) = [finding for finding in world.find() if finding.code is Code.ABSENT]
+    assert absent.moment == at("01:30")
+    assert absent.text == f"(airs 01:30): a relaunch would fail, and 85 will not start on {DAYS[2]:%d/%m}"
+
+
 def test_an_entry_that_had_no_time_is_over_with_those_that_shared_its_start() -> None:
     world = World().schedule((("film_a", 5.0), ("gone", 0.0), *FULL[1:]))
     found = world.only

@@ -19,12 +19,14 @@ from dvbboxes.wire import stem
 class _Trouble:
     """One file in one kind of trouble, airing by airing; ``moments`` maps fqdn to when it first hurts there.
 
-    ``airs``, ``repeated`` and ``expected`` are of its first airing; ``launch``: a launch to come fails.
+    ``airs``, ``repeated`` and ``expected`` are of its first airing. ``launch`` is the first launch to come that fails:
+    its moment, day and channel; ``on_air``: it is of a day on air as well, which only another launch would end.
     """
 
     moments: dict[str, float] = field(default_factory=dict)
     airs: float = float("inf")
-    launch: bool = False
+    launch: tuple[float, date, str] | None = None
+    on_air: bool = False
     repeated: int = 0
     expected: float | None = None
     service_ids: dict[str, None] = field(default_factory=dict)
@@ -79,7 +81,11 @@ def _collect(
             launch = code in _FATAL and variant.window[0] > material.now
             trouble = troubles.setdefault((code, slot.media, said.duration), _Trouble())
             trouble.add(variant, here, variant.window[0] if launch else airs)
-            trouble.launch |= launch
+            if launch:
+                first = (variant.window[0], *variant.key)
+                trouble.launch = min(trouble.launch or first, first)
+            else:
+                trouble.on_air = True
             if airs < trouble.airs:
                 trouble.airs, trouble.expected = airs, expected
                 trouble.repeated = _times(said.duration, interval)
@@ -128,7 +134,7 @@ def _finding(
 
 def _text(material: Material, code: Code, media: str, duration: Duration, trouble: _Trouble, files: Files) -> str:
     airs = f"airs {at(trouble.airs, material)}"
-    hurt = "the channel will not start" if trouble.launch else "a relaunch would fail"
+    hurt = _hurt(trouble)
     again = f": dvbbox plays it {trouble.repeated} times" if trouble.repeated > 1 else ""
     if code is Code.ABSENT:
         nowhere = "" if files.having(media) else ", and no instance that answered has it"
@@ -141,6 +147,15 @@ def _text(material: Material, code: Code, media: str, duration: Duration, troubl
         return f"has no length, 0 s ({airs}): {hurt}"
     meant = trouble.expected or 0.0
     return f"lasts {duration.seconds:.15g} s here, {meant:.15g} s elsewhere and in the schedule ({airs}){again}"
+
+
+def _hurt(trouble: _Trouble) -> str:
+    if trouble.launch is None:
+        return "a relaunch would fail"
+    if not trouble.on_air:
+        return "the channel will not start"
+    _, day, service_id = trouble.launch
+    return f"a relaunch would fail, and {service_id} will not start on {day:%d/%m}"
 
 
 def _mend(material: Material, code: Code, media: str, trouble: _Trouble, files: Files) -> str:
