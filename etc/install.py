@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import grp
 import gzip
 import os
-import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # -I leaves it out
+from account import DATA, HOME, LOG, NAME, Stop, prepare, run, say  # noqa: E402
+
 BUILD = HERE.parent / "build"
-NAME = "dvbboxes"
 #: Seconds that an apply may go on while an upgrade waits for it (LOCK_WAIT in the environment).
 PATIENCE = "600"
 
@@ -31,7 +32,7 @@ import os
 import sys
 
 try:
-    from dvbboxes.main import cli
+    from dvbboxes.__main__ import cli
 except ModuleNotFoundError as error:
     if error.name != "dvbboxes":
         raise
@@ -44,10 +45,6 @@ os.umask(os.umask(0o022) & ~0o070)
 cli()
 """
 AGAIN = "in the checkout run `make clean all`, then `sudo make install`"
-
-
-class Stop(Exception):
-    """Nothing can be done; the text is the one line that says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +101,6 @@ class Places:
         return f"{self.sysconf}/{NAME}/configuration"
 
 
-#: The folders that members of the group share.
-LOG, DATA = f"/var/log/{NAME}", f"/var/lib/{NAME}"
-
-
-def say(line: str) -> None:
-    """Tell the administrator one thing."""
-    sys.stdout.write(f"{line}\n")
-
-
 # --- install ----------------------------------------------------------------------------------------------------------
 
 
@@ -123,10 +111,9 @@ def install(places: Places) -> None:
     shutil.rmtree(new, ignore_errors=True)
     try:
         make_tree(places, new)
-        data = check_configuration(places, new)
+        log, data = check_configuration(places, new)
         if not places.staged:
-            make_account()
-            share_folders()
+            prepare()
         with locked(places, new, data):
             swap(places, new)
     finally:
@@ -134,8 +121,9 @@ def install(places: Places) -> None:
     place_settings(places)
     place_files(places)
     place_configuration(places)
+    clear_path(places)
     if not places.staged:
-        say_what_is_left(places, data)
+        say_what_is_left(places, log, data)
     say(f"installed {places.at(places.prefix)}/bin/{NAME} {stamp()[1]}")
 
 
@@ -189,6 +177,7 @@ def make_tree(places: Places, new: Path) -> None:
     launcher = new / "bin" / NAME
     launcher.write_text(LAUNCHER.format(lib=places.lib, minor=stamp()[0], again=places.again))
     launcher.chmod(0o755)
+    shutil.copyfile(HERE / "account.py", new / "account.py")
     if not os.environ.get("NO_COMPILE"):
         run(
             str(new / "bin/python3"), "-I", "-m", "compileall", "-q", "-s", str(new), "-p", places.lib, str(new / "lib")
@@ -207,15 +196,15 @@ def bare(new: Path) -> None:
     (new / "made-by-make").touch()
 
 
-def check_configuration(places: Places, new: Path) -> str:
-    """Return the data folder of the configuration that is there, as the new version reads it; empty without one.
+def check_configuration(places: Places, new: Path) -> tuple[str, str]:
+    """Return log file and data folder of the configuration that is there, as the new version reads it; else empty.
 
     Raises Stop, with the first mistake, where the new version does not accept it.
     """
     path = places.at(places.configuration)
     if not path.exists():
-        return ""
-    code = "import sys; from dvbboxes.config import load; sys.stdout.write(load(sys.argv[1]).data_folder)"
+        return "", ""
+    code = "from dvbboxes.config import load; c = load(sys.argv[1]); print(c.log.filepath, c.data_folder, sep='\\n')"
     done = subprocess.run(
         [new / "bin/python3", "-IBc", _SOFT + code, path], capture_output=True, text=True, check=False
     )
@@ -223,7 +212,8 @@ def check_configuration(places: Places, new: Path) -> str:
         said = done.stderr.strip().splitlines() or ["it cannot be read"]
         more = f" (and {len(said) - 1} more mistakes)" if len(said) > 1 else ""
         raise Stop(f"{said[0]}{more}: correct it and come back; nothing was changed")
-    return done.stdout
+    log, data = done.stdout.splitlines()
+    return log, data
 
 
 #: A mistake is said by its text alone.
@@ -281,7 +271,7 @@ def swap(places: Places, new: Path) -> None:
     try:
         new.rename(lib)
         link(places)
-    except OSError:
+    except (OSError, Stop):
         shutil.rmtree(lib, ignore_errors=True)
         if old.exists():
             old.rename(lib)
@@ -290,13 +280,71 @@ def swap(places: Places, new: Path) -> None:
 
 
 def link(places: Places) -> None:
-    """Make the command, replacing whatever file is there (the original's, of Python 2) at once."""
+    """Make the command, replacing whatever file is there at once; what is there and not ours is kept beside it."""
     command = places.at(f"{places.prefix}/bin/{NAME}")
     command.parent.mkdir(parents=True, exist_ok=True)
     fresh = command.with_name(f".{NAME}.new")
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(f"../lib/{NAME}/bin/{NAME}")
+    fresh.symlink_to(OURS)
+    if os.path.lexists(command) and not (command.is_symlink() and str(command.readlink()) == OURS):
+        keep(places, command)
     fresh.replace(command)
+
+
+#: What the command is a link to.
+OURS = f"../lib/{NAME}/bin/{NAME}"
+
+
+def keep(places: Places, command: Path) -> None:
+    """Keep a command that is not ours under a second name, and the package that it belongs to informed of that.
+
+    Else the package's removal would take our command away, and its upgrade overwrite it. Raises Stop or OSError.
+    """
+    aside = aside_of(command)
+    aside.unlink(missing_ok=True)
+    aside.hardlink_to(command)
+    if not places.staged and package_of(command):
+        try:
+            run("dpkg-divert", "--local", "--no-rename", "--divert", str(aside), "--add", str(command))
+        except Stop:
+            aside.unlink()
+            raise
+    say(f"note: {command} was {'the Python 2 original' if is_original(command) else 'not ours'}: kept as {aside}")
+
+
+def aside_of(command: Path) -> Path:
+    """Return under which name a command that is not ours is kept."""
+    return command.with_name(f"{NAME}.{'python2' if is_original(command) else 'before'}")
+
+
+def is_original(command: Path) -> bool:
+    """Return whether a file is the command of the Python 2 original, as its package, setup.py or pip wrote it."""
+    if command.is_symlink() or not command.is_file():
+        return False
+    text = command.read_bytes()[:4096].decode("utf-8", "replace")
+    # Not the Python of some venv: `python` there is a Python 3.
+    found = re.match(r"#! ?(/usr(/local)?/bin/|/usr/bin/env )python(2(\.\d)?)?( -\w+)*\r?\n", text)
+    return bool(found) and NAME in text
+
+
+def package_of(command: Path) -> str:
+    """Return the Debian package that has put a file there; empty where there is none, or no dpkg."""
+    if shutil.which("dpkg-query") is None:
+        return ""
+    done = subprocess.run(["dpkg-query", "-S", str(command)], capture_output=True, text=True, check=False)
+    return "" if done.returncode else done.stdout.partition(":")[0]
+
+
+def clear_path(places: Places) -> None:
+    """Take the original out of the way where pip put it before ours in PATH; name another command that is there."""
+    first = places.at(f"/usr/local/bin/{NAME}")
+    if places.prefix != "/usr" or not os.path.lexists(first):
+        return
+    if not is_original(first):
+        say(f"note: {first} is another {NAME} and comes first in PATH: remove it")
+        return
+    aside = first.replace(aside_of(first))
+    say(f"note: {first} was the Python 2 original and came first in PATH: kept as {aside}")
 
 
 def place_configuration(places: Places) -> None:
@@ -335,48 +383,15 @@ def put(places: Places, source: Path, target: Path) -> None:
     fresh.replace(target)
 
 
-# --- the machine ------------------------------------------------------------------------------------------------------
-
-
-def make_account() -> None:
-    """Make the group whose members may write, and the user that cron runs as, where they are missing."""
-    try:
-        grp.getgrnam(NAME)
-    except KeyError:
-        run("groupadd", "--system", NAME)
-    try:
-        pwd.getpwnam(NAME)
-    except KeyError:
-        home = ["--home-dir", DATA, "--no-create-home", "--shell", "/usr/sbin/nologin"]
-        run("useradd", "--system", "--gid", NAME, *home, "--comment", "dvbboxes under cron", NAME)
-
-
-def share_folders() -> None:
-    """Give the two default folders, and what is in them already, to the group."""
-    group = grp.getgrnam(NAME).gr_gid
-    for folder in map(Path, (LOG, DATA)):
-        fresh = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        os.chown(folder, -1, group)
-        folder.chmod(0o2770 if fresh else folder.stat().st_mode & 0o7777 | 0o2770)
-        for one in folder.iterdir():
-            if one.is_file() and not one.is_symlink():
-                os.chown(one, -1, group)
-                one.chmod(one.stat().st_mode & 0o7777 | 0o660)
-    log = Path(LOG) / f"{NAME}.log"
-    if not log.exists():
-        log.touch()
-        os.chown(log, -1, group)
-        log.chmod(0o660)
-
-
-def say_what_is_left(places: Places, data: str) -> None:
-    """Name what the administrator has to look at: another command that comes first in PATH, another data folder."""
-    other = Path("/usr/local/bin") / NAME  # where the original was put
-    if places.prefix == "/usr" and other.exists():
-        say(f"note: {other} is another {NAME} and comes first in PATH: remove it")
+def say_what_is_left(places: Places, log: str, data: str) -> None:
+    """Name what the administrator has to look at: a log or data elsewhere, a key that the configuration names."""
+    if log and not log.startswith(f"{LOG}/"):
+        say(f"note: [LOG] filepath is {log}: let the group {NAME} write it, or name {LOG}/{NAME}.log")
     if data and data.rstrip("/") != DATA:
         say(f"note: [DATA] folder is {data}: let the group {NAME} write there (chgrp -R {NAME}, chmod -R g+w, g+s)")
+    path = places.at(places.configuration)
+    if f"{DATA}/.ssh".encode() in path.read_bytes():
+        say(f"note: {path} names {DATA}/.ssh: the key of cron's user belongs in {HOME}/.ssh")
 
 
 # --- uninstall --------------------------------------------------------------------------------------------------------
@@ -386,6 +401,7 @@ def uninstall(places: Places) -> None:
     """Remove what install made, but for the configuration, the data, the log, and files of /etc that were changed."""
     if not places.staged and os.geteuid():
         raise Stop("only root may do that: sudo make uninstall")
+    remove_command(places)
     for path in places.settings:
         target = places.at(path)
         if target.exists() and not unchanged(places, path):
@@ -396,17 +412,31 @@ def uninstall(places: Places) -> None:
         target.unlink(missing_ok=True)
     for path in places.files:
         places.at(path).unlink(missing_ok=True)
-    places.at(f"{places.prefix}/bin/{NAME}").unlink(missing_ok=True)
     places.at(places.configuration).with_name("configuration.dist").unlink(missing_ok=True)
     for folder in (f"{places.prefix}/share/{NAME}", places.lib, f"{places.lib}.new", f"{places.lib}.old"):
         shutil.rmtree(places.at(folder), ignore_errors=True)
     say(f"removed {NAME}; kept: {places.sysconf}/{NAME}, {DATA}, {LOG} (make purge removes them too)")
 
 
+def remove_command(places: Places) -> None:
+    """Remove the command; a package whose own was kept aside for ours has it back, any other stays aside."""
+    command = places.at(f"{places.prefix}/bin/{NAME}")
+    if not places.staged and shutil.which("dpkg-divert"):
+        asked = ["dpkg-divert", "--truename", str(command)]
+        true = Path(subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+        if true in [command.with_name(f"{NAME}.{word}") for word in ("python2", "before")]:
+            run("dpkg-divert", "--local", "--no-rename", "--remove", str(command))
+            if true.exists():
+                true.replace(command)
+                say(f"note: {command} is the one of the package {package_of(command)} again: apt-get remove that too")
+                return
+    command.unlink(missing_ok=True)
+
+
 def purge(places: Places) -> None:
     """Uninstall, and remove configuration, data, log, user and group as well."""
     uninstall(places)
-    for folder in (f"{places.sysconf}/{NAME}", DATA, LOG):
+    for folder in (f"{places.sysconf}/{NAME}", DATA, LOG, HOME):
         shutil.rmtree(places.at(folder), ignore_errors=True)
     if not places.staged:
         for command in (["userdel", NAME], ["groupdel", NAME]):
@@ -415,16 +445,6 @@ def purge(places: Places) -> None:
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
-
-
-def run(*words: str) -> None:
-    """Run a program to its end; raises Stop with the last line it said."""
-    done = subprocess.run(
-        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    )
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise Stop(f"{words[0]} failed ({said[-1]}); nothing was changed")
 
 
 def main(words: list[str]) -> int:

@@ -174,6 +174,43 @@ def test_a_configuration_that_the_new_version_refuses_stops_before_the_swap(buil
     )
 
 
+#: As Debian's packages of Python 2 programs, setup.py and pip wrote it.
+PYTHON_2 = "#!/usr/bin/python\n__requires__ = 'dvbboxes==0.1'\nload_entry_point('dvbboxes==0.1')()\n"
+
+
+def place(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def test_the_command_of_the_original_is_kept_beside_ours_and_out_of_the_way(built: Path, tmp_path: Path) -> None:
+    own = place(tmp_path / "usr/bin/dvbboxes", PYTHON_2)
+    first = place(tmp_path / "usr/local/bin/dvbboxes", PYTHON_2.replace("python", "env python2.7"))
+    done = make(built, "install", f"DESTDIR={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    assert said == [
+        f"note: {own} was the Python 2 original: kept as {own}.python2",
+        f"note: {first} was the Python 2 original and came first in PATH: kept as {first}.python2",
+    ]
+    assert own.resolve() == tmp_path / LIB / "bin/dvbboxes" and not first.exists()
+    assert Path(f"{own}.python2").read_text() == PYTHON_2 and Path(f"{first}.python2").exists()
+    assert "note" not in make(built, "install", f"DESTDIR={tmp_path}").stdout, "an upgrade of ours"
+    assert make(built, "uninstall", f"DESTDIR={tmp_path}").returncode == 0
+    assert not os.path.lexists(own) and not first.exists(), "an original came back"
+
+
+def test_another_command_is_named_and_nothing_of_it_is_lost(built: Path, tmp_path: Path) -> None:
+    own = place(tmp_path / "usr/bin/dvbboxes", "#!/bin/sh\nexec mine\n")
+    first = place(tmp_path / "usr/local/bin/dvbboxes", "#!/home/me/venv/bin/python\nimport dvbboxes\n")
+    said = make(built, "install", f"DESTDIR={tmp_path}").stdout
+    assert f"note: {own} was not ours: kept as {own}.before\n" in said
+    assert f"note: {first} is another dvbboxes and comes first in PATH: remove it\n" in said
+    assert Path(f"{own}.before").read_text() == "#!/bin/sh\nexec mine\n" and first.exists()
+
+
 def test_a_wheel_that_is_missing_changes_nothing(built: Path, staged: Path, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(built, checkout, symlinks=True)
@@ -255,13 +292,24 @@ def test_uninstall_keeps_configuration_and_what_was_changed_and_purge_nothing(bu
 
 @pytest.fixture(scope="module")
 def installer() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("dvbboxes_installer", ROOT / "etc/install.py")
+    yield from loaded("install")
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[ModuleType]:
+    yield from loaded("account")
+
+
+def loaded(name: str) -> Iterator[ModuleType]:
+    path, alias = list(sys.path), f"dvbboxes_etc_{name}"
+    spec = importlib.util.spec_from_file_location(alias, ROOT / f"etc/{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
+    sys.modules[alias] = module  # dataclasses look themselves up there
     spec.loader.exec_module(module)
     yield module
-    del sys.modules[spec.name]
+    sys.path[:] = path
+    del sys.modules[alias]
 
 
 def test_only_root_installs_into_the_machine(
@@ -291,3 +339,149 @@ def test_an_apply_that_holds_the_lock_is_waited_for(
             with pytest.raises(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given back
+
+
+@pytest.mark.parametrize(
+    "shebang",
+    ["/usr/bin/python", "/usr/bin/python2", "/usr/bin/python2.7 -E", "/usr/bin/env python", "/usr/local/bin/python2.7"],
+)
+def test_the_command_of_the_original_is_known(installer: ModuleType, tmp_path: Path, shebang: str) -> None:
+    assert installer.is_original(place(tmp_path / "dvbboxes", f"#!{shebang}\nfrom dvbboxes import cli\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["#!/usr/bin/python3\ndvbboxes", "#!/opt/venv/bin/python\ndvbboxes", "#!/bin/sh\ndvbboxes",
+     "#!/usr/bin/python\nimport another\n", "", "\x7fELF\xff"],
+)  # fmt: skip
+def test_nothing_else_is_taken_for_the_original(installer: ModuleType, tmp_path: Path, text: str) -> None:
+    command = place(tmp_path / "dvbboxes", text)
+    assert not installer.is_original(command)
+    original, link = place(tmp_path / "real", PYTHON_2), tmp_path / "link"
+    link.symlink_to(original)
+    assert not installer.is_original(link) and not installer.is_original(tmp_path)
+
+
+def test_a_diversion_that_fails_leaves_the_command_where_it_was(
+    installer: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installer, "package_of", lambda command: "python-dvbboxes")
+
+    def locked(*words: str) -> None:
+        raise installer.Stop(f"{words[0]} failed (locked); nothing was changed")
+
+    monkeypatch.setattr(installer, "run", locked)
+    command = place(tmp_path / "bin/dvbboxes", PYTHON_2)
+    lib, new = tmp_path / "lib/dvbboxes", tmp_path / "lib/dvbboxes.new"
+    for folder in (lib, new):
+        folder.mkdir(parents=True)
+    (lib / "old").touch()
+    with pytest.raises(installer.Stop, match="dpkg-divert failed"):
+        installer.swap(installer.Places(prefix=str(tmp_path)), new)
+    assert command.read_text() == PYTHON_2 and (lib / "old").exists()
+    assert not (tmp_path / "bin/dvbboxes.python2").exists()
+
+
+# --- the user and the folders: the group may write in them, and root does not trust what it finds there ---------------
+
+
+def homes(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A data folder with a key of cron's user in it, the key, and the home of its own."""
+    data, home = tmp_path / "data", tmp_path / "home"
+    (data / ".ssh").mkdir(parents=True, mode=0o700)
+    home.mkdir(mode=0o700)
+    key = data / ".ssh/id"
+    key.write_text("key")
+    key.chmod(0o600)
+    return data, home, key
+
+
+def test_the_key_of_crons_user_is_moved_out_of_the_groups_folder(
+    account: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, home, _ = homes(tmp_path)
+    account.move_keys(data, home, os.geteuid())
+    assert (home / ".ssh/id").read_text() == "key" and not (data / ".ssh").exists()
+    assert capsys.readouterr().out.startswith(f"note: {data}/.ssh, the ssh key of cron's user, is now {home}/.ssh")
+
+
+@pytest.mark.parametrize("how", ["written by the group", "a link", "a folder of the group", "another user's"])
+def test_a_key_that_another_may_have_written_is_put_aside(
+    account: ModuleType, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, home, key = homes(tmp_path)
+    user = os.geteuid()
+    if how == "written by the group":
+        key.chmod(0o660)
+    elif how == "a folder of the group":
+        key.parent.chmod(0o770)
+    elif how == "a link":
+        (data / ".ssh/config").symlink_to(key)
+    elif user:
+        pytest.skip("only root can make a file another's")
+    else:
+        os.chown(key, 12345, -1)
+    account.move_keys(data, home, user)
+    assert not (home / ".ssh").exists() and (home / ".ssh.untrusted/id").exists()
+    assert "make a new key" in capsys.readouterr().out
+
+
+def test_a_link_in_the_place_of_the_key_is_not_followed(account: ModuleType, tmp_path: Path) -> None:
+    data, home, key = homes(tmp_path)
+    key.parent.rename(tmp_path / "elsewhere")
+    (data / ".ssh").symlink_to(tmp_path / "elsewhere")
+    account.move_keys(data, home, os.geteuid())
+    assert not os.path.lexists(home / ".ssh") and (tmp_path / "elsewhere/id").exists()
+    (data / ".ssh").touch(0o600)
+    account.move_keys(data, home, os.geteuid())
+    assert not os.path.lexists(home / ".ssh"), "a file is no folder"
+
+
+def test_a_key_that_is_there_already_is_left_alone(account: ModuleType, tmp_path: Path) -> None:
+    data, home, _ = homes(tmp_path)
+    (home / ".ssh").mkdir()
+    account.move_keys(data, home, os.geteuid())
+    assert list((home / ".ssh").iterdir()) == [] and (data / ".ssh/id").exists()
+
+
+def test_what_is_given_to_the_group_is_a_file_of_that_folder_and_no_link(account: ModuleType, tmp_path: Path) -> None:
+    secret, plain = tmp_path / "secret", tmp_path / "plain"
+    link, second = tmp_path / "link", tmp_path / "second"
+    for file in (secret, plain):
+        file.touch(0o600)
+    link.symlink_to(secret)
+    second.hardlink_to(secret)
+    group = os.getegid()
+    for path in (link, second, plain):
+        account.share_file(path, group)
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert stat.S_IMODE(plain.stat().st_mode) == 0o660
+    (tmp_path / "log").symlink_to(tmp_path / "made")
+    account.share_file(tmp_path / "log", group, os.O_CREAT)
+    assert not (tmp_path / "made").exists()
+    account.share_file(tmp_path / "new", group, os.O_CREAT)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o660
+
+
+def test_log_and_data_elsewhere_and_an_old_key_are_named(
+    installer: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = installer.Places(destdir=str(tmp_path))
+    path = place(tmp_path / "etc/dvbboxes/configuration", "options=-i /var/lib/dvbboxes/.ssh/id\n")
+    installer.say_what_is_left(places, "/tmp/dvbboxes.log", "/srv/tv")
+    assert capsys.readouterr().out.splitlines() == [
+        "note: [LOG] filepath is /tmp/dvbboxes.log: let the group dvbboxes write it, or name "
+        "/var/log/dvbboxes/dvbboxes.log",
+        "note: [DATA] folder is /srv/tv: let the group dvbboxes write there (chgrp -R dvbboxes, chmod -R g+w, g+s)",
+        f"note: {path} names /var/lib/dvbboxes/.ssh: the key of cron's user belongs in /var/lib/dvbboxes-cron/.ssh",
+    ]
+    path.write_text("")
+    installer.say_what_is_left(places, "/var/log/dvbboxes/dvbboxes.log", "/var/lib/dvbboxes")
+    assert capsys.readouterr().out == ""
+
+
+def test_the_maintainer_stands_in_one_place() -> None:
+    address = "maintainers@dvbboxes.example"
+    searched = [*(ROOT / "etc").rglob("*"), *(ROOT / "docs").rglob("*.rst"), ROOT / "setup.py", ROOT / "pyproject.toml"]
+    named = [path.name for path in searched if path.is_file() and address.encode() in path.read_bytes()]
+    assert named == ["setup.py"]
