@@ -42,7 +42,7 @@ test-slow: $(STAMP) ## the slow ones: ssh, frozen masters, whole installations, 
 test-kill: $(STAMP) ## kill -9 at 200 points of an apply, masters at 50, 20 processes at once (4 minutes)
 	@DVBBOXES_KILL_POINTS=200 $(BIN)/python -m pytest -q tests/kill
 
-test-faults: $(STAMP) ## 15 faults on 1, 3 and 40 of 40 real replicas, every reading command; the table (10 minutes)
+test-faults: $(STAMP) ## 15 faults on 1, 3 and 40 of 40 real replicas, every reading command; the table (3 minutes)
 	@DVBBOXES_FAULTS=all DVBBOXES_FAULT_TABLE=$(FAULT_TABLE) $(BIN)/python -m pytest -q tests/faults
 
 test-fuzz: $(STAMP) ## 10,000 mutated configurations, listings and replies, 100 of each as processes (10 minutes)

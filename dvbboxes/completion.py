@@ -191,6 +191,8 @@ _COMPLETERS: Mapping[str, Callable[..., Any]] = {
     "FQDN": _from_list(instances),
     "SID": _from_list(channels),
     "NAME": _media,
+    "OLD": _media,
+    "NEW": _media,
     "EXPR": _media,
     "DAY": _days,
 }

@@ -240,7 +240,11 @@ def enabled(unit: str) -> bool:
 
 def process_facts(kit: Kit, server: Mapping[str, str], now: float, root: str = "") -> ProcessFacts:
     """Return what can be seen of a replica on this machine whose ``INFO server`` fields are ``server``."""
-    started = now - float(server.get("uptime_in_seconds", "0") or 0)
+    # Its own time when it answered, if it says it: ours (Unix seconds) is of before it was asked, and then a file that
+    # was written just before it started seems to be younger than it.
+    said = server.get("server_time_usec", "")
+    answered = int(said) / 1e6 if said.isascii() and said.isdigit() else now
+    started = answered - float(server.get("uptime_in_seconds", "0") or 0)
     return ProcessFacts(
         _stale_binary(server, started),
         _changed_since(server.get("config_file", ""), started),

@@ -265,13 +265,12 @@ def cli(manager: Manager | None = None) -> NoReturn:
             _show_traceback()
         ended = _failed(arguments, str(error), error.status)
     except KeyboardInterrupt:
-        terminal.complain("interrupted")
-        ended = Ended(ExitStatus.INTERRUPTED)
+        ended = _failed(arguments, "interrupted", ExitStatus.INTERRUPTED)
     except Exception as error:  # noqa: BLE001  # the edge: no traceback ever reaches a user
         if debug:
             _show_traceback()
-        terminal.complain(f"this is a bug in {PROG}: {type(error).__name__}: {error} ({PROG} --debug ... shows where)")
-        ended = Ended(ExitStatus.FAILED)
+        said = f"this is a bug in {PROG}: {type(error).__name__}: {error} ({PROG} --debug ... shows where)"
+        ended = _failed(arguments, said, ExitStatus.FAILED)
     _log(manager, arguments, ended)
     # The process ends: the collector need not walk all that was imported once more, which took a sixth of its life.
     gc.freeze()
@@ -279,15 +278,18 @@ def cli(manager: Manager | None = None) -> NoReturn:
 
 
 def _failed(arguments: Sequence[str], text: str, status: ExitStatus) -> Ended:
-    """Say why nothing came of it; a Nagios plugin says so on stdout, and that it is UNKNOWN."""
-    if (
-        "check" in arguments[:3]
-        and "--nagios" in arguments
-        and terminal.write(f"{PLUGIN_UNKNOWN}{text.splitlines()[0]}\n")
-    ):
-        return Ended(ExitStatus.CONFIGURATION)  # 3 is Nagios' UNKNOWN
-    terminal.complain(text)
-    return Ended(status)
+    """Say why nothing came of it; a Nagios plugin says so in one line on stdout, and that it is UNKNOWN."""
+    if "--nagios" not in arguments:
+        terminal.complain(text)
+        return Ended(status)
+    from dvbboxes.render.style import clean
+
+    line = clean(next(iter(text.splitlines()), "")).replace("|", "/")  # behind a bar stands performance data
+    try:
+        terminal.write(f"{PLUGIN_UNKNOWN}{line}\n")
+    except DvbboxesError as error:
+        terminal.complain(str(error))
+    return Ended(ExitStatus.CONFIGURATION)  # 3 is Nagios' UNKNOWN
 
 
 def _complete(manager: Manager, line: str) -> None:

@@ -22,14 +22,14 @@ DESCRIPTION = "See and steer many dvbbox playout servers from one machine."
 
 #: The nouns, in the order of the help, each with its one line; ``dvbboxes.commands.NOUN`` holds its verbs.
 NOUNS = {
-    "program": "what a channel plays on a day, on every server",
-    "listing": "a month's programs: check a listing, plan it, put it on every server's air",
+    "program": "what a channel plays on a day, on every instance",
+    "listing": "a month's programs: check a listing, plan it, put it on every instance's air",
     "rollback": "the programs that stood before a run, put back exactly",
     "history": "what was written: runs, a day's whole story, what is still owed",
-    "check": "the morning check: what will go wrong on air, where, in the order in which it hurts",
+    "check": "the morning check: what will go wrong on air, where: the critical first, then what hurts first",
     "coverage": "channels across days: what is scheduled, and until when",
     "media": "the files: find them, where they are, when they air",
-    "cluster": "the servers themselves: state, link, age",
+    "cluster": "the instances themselves: state, link, age",
     "replicas": "this server's own Redis, one per instance: set them up, verify them",
     "config": "the configuration file: check it, show what is in force",
     "demo": "a whole small fleet on this machine, to try everything on",

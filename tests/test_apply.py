@@ -158,7 +158,9 @@ def test_a_second_apply_finds_nothing_to_do(stage: Stage) -> None:
     file = stage.write((DAY, WHOLE))
     stage.apply(file)
     again = stage.apply(file, yes=False)
-    assert (again.status, again.text) == (ExitStatus.DONE, "4 programs already as meant\n")
+    assert (again.status, again.text) == (ExitStatus.DONE, "nothing to write: 4 programs already as meant\n")
+    planned = stage.plan(file)
+    assert planned.text.splitlines()[-1] == "nothing to write: 4 programs already as meant. 4/4 masters answered."
     assert stage.asked == []
     with Journal.open(stage.data) as journal:
         assert len(journal.runs()) == 1
@@ -496,7 +498,7 @@ def test_what_the_update_changed_is_recorded_and_no_failure(hosted: tuple[Stage,
     assert [(entry.member, entry.start) for entry in changes["town1-1"].after_update or ()] == repaired
     assert changes["town1-2"].after_update is None
     again = stage.apply(file)  # what the update made of it is what is meant
-    assert again.text == "4 programs already as meant\n"
+    assert again.text == "nothing to write: 4 programs already as meant\n"
 
 
 def test_on_a_saturday_what_became_of_sunday_and_monday_is_said(hosted: tuple[Stage, Hosts]) -> None:

@@ -502,7 +502,7 @@ def test_an_update_that_is_owed_is_still_said_when_all_is_written(hosted: tuple[
     again = stage.apply(str(stage.folder / "listing"))
     assert again.status is ExitStatus.PARTIAL
     assert again.text.splitlines() == [
-        "4 programs already as meant",
+        "nothing to write: 4 programs already as meant",
         "! 1 program of run 1 not updated by dvbbox: dvbboxes listing apply --resume 1",
     ]
 

@@ -6,20 +6,22 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from processes import ROOT, environment, run
 
-from dvbboxes import withdrawn
+from dvbboxes import parsers, withdrawn
 from dvbboxes.audit import memory
 from dvbboxes.commands import Context, Result
 from dvbboxes.commands.check import check
@@ -396,6 +398,15 @@ def test_a_dead_server_is_one_finding_whatever_hangs_on_it(whole: Fleet) -> None
     assert "all channels" in seen.text
 
 
+def test_nobody_is_waited_for_twice_and_who_is_silent_may_have_the_renamed_file(whole: Fleet) -> None:
+    whole.plant((1, ("RENAME", "clips.ts", "clips_final.ts")), on=["town1-2"])
+    whole.world.freeze(whole.world.replica("town2-1"))
+    began = monotonic()
+    seen = whole.check(timeout="1")
+    assert monotonic() - began < 1.8
+    assert [finding["code"] for finding in seen.found] == ["unavailable", "absent"]
+
+
 def test_a_replica_without_its_master_is_stale(whole: Fleet) -> None:
     whole.world.kill(whole.world.master("town1-1"))
     finding = whole.check().only
@@ -480,6 +491,45 @@ def test_only_the_channels_towns_and_days_asked_for_are_looked_at(whole: Fleet) 
     assert whole.check(services=["85"], towns=["town1"], days="2").only["code"] == "no-program"
 
 
+# --- what mends it ----------------------------------------------------------------------------------------------------
+
+
+def every_trouble(whole: Fleet) -> Iterator[Fleet]:
+    """Yield the fleet with one set of troubles after the other; all of them together are of every code."""
+    whole.plant(emptied("86", DAYS[2]), (0, ("ZADD", program_key(DAYS[1], "86"), "1", "no index")))
+    whole.plant(emptied(day=DAYS[1]), on=["town2-1"])
+    whole.plant(*stored(FULL[:3], day=DAYS[1]), on=["town1-2"])
+    whole.plant(*stored((*FULL[:3], ("clips", 6.0), ("film_b", 6.5)), day=DAYS[2]))
+    whole.plant((0, ("ZADD", program_key(DAY, "99"), "1", "a.ts:0")), (0, ("SET", "stray", "x")), on=["town1-2"])
+    yield whole
+    whole.heal()
+    whole.plant(*stored((("film_a", 4.5), ("jt", 1.5), ("film_b", 6.5), ("clips", 6.0)), day=DAYS[1]))
+    whole.plant(files(jt="3.14"), (1, ("RENAME", "clips.ts", "clips_final.ts")), on=["town1-2"])
+    whole.plant(files(jt="nan", film_b="0", film_a="9000"), (1, ("DEL", "clips.ts")), on=["town2-2"])
+    yield whole
+    whole.heal()
+    whole.plant((1, ("DEL", "film_b.ts")))
+    applied(whole, ALL, FULL)
+    whole.plant(*stored(FULL[:3], day=DAYS[1]), on=["town1-2"])
+    withdrawn.write(whole.data, [Withdrawal("clips.ts", 0.0, "op", "here", "")])
+    whole.plant((0, ("FLUSHALL",)), on=["town2-2"])
+    whole.world.kill(whole.world.replica("town2-1"))
+    whole.world.kill(whole.world.master("town1-1"))
+    yield whole
+
+
+def test_every_command_that_mends_something_can_be_typed(whole: Fleet) -> None:
+    codes = set()
+    for troubled in every_trouble(whole):
+        for finding in troubled.check().found:
+            codes.add(Code(finding["code"]))
+            name, noun, *words = shlex.split(finding["mend"])
+            assert name == "dvbboxes"
+            parsed = parsers.of_all(noun).parse_args([noun, *words])  # raises UsageError for what is no word of ours
+            assert parsed._command in (noun, words[0]), finding
+    assert codes == set(Code)
+
+
 # --- Nagios -----------------------------------------------------------------------------------------------------------
 
 
@@ -504,6 +554,50 @@ def test_for_nagios_what_cannot_be_asked_is_unknown(whole: Fleet, tmp_path: Path
     broken = run("check", "--nagios", config=tmp_path / "missing")
     assert (broken.status, broken.out.startswith("DVBBOXES UNKNOWN - ")) == (3, True)
     assert run("check", "--towns", "nowhere", config=whole.config).status == 2
+    for line in ("check --nagios --dyas 2", "chekc --nagios", "--debug -c missing check --nagios"):
+        told = run(*line.split(), config=whole.config)
+        assert (told.status, told.out.startswith("DVBBOXES UNKNOWN - "), told.out.count("\n")) == (3, True, 1), line
+
+
+#: A process whose check raises what is given, as if it were ours.
+FAILING = """
+import sys
+import dvbboxes.main, dvbboxes.commands.check as check
+def failing(*_, **__):
+    raise {}
+object.__setattr__(check.COMMAND, "run", failing)
+sys.argv[0] = "dvbboxes"
+dvbboxes.main.cli()
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ('ZeroDivisionError("a | b\\nc")', "this is a bug in dvbboxes: ZeroDivisionError: a / b"),
+        ('KeyboardInterrupt("x")', "interrupted"),
+        ('MemoryError("")', "this is a bug in dvbboxes: MemoryError: "),
+    ],
+)
+def test_for_nagios_a_bug_of_ours_is_unknown(whole: Fleet, raised: str, said: str) -> None:
+    line = [sys.executable, "-c", FAILING.format(raised), "check"]
+    env = environment(whole.config, {})
+    done = subprocess.run([*line, "--nagios"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith(f"DVBBOXES UNKNOWN - {said}") and done.stdout.count("\n") == 1
+    plain = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
+    assert (plain.returncode, plain.stdout) == (130 if said == "interrupted" else 70, "")
+
+
+def test_for_nagios_no_room_for_the_line_is_unknown(whole: Fleet, tmp_path: Path) -> None:
+    for config in (whole.config, tmp_path / "missing"):
+        line = [sys.executable, "-m", "dvbboxes", "check", "--nagios"]
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                line, env=environment(config, {}), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert done.returncode == 3, done.stderr
+        assert "Traceback" not in done.stderr
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------

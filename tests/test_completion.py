@@ -108,6 +108,8 @@ def test_files_are_asked_for_once_then_listed_and_the_list_is_renewed_behind(fle
     assert cache.read_text().split() == ["film_a", "film_b", "jt"]
     cache.write_text("film_c\n")
     assert tab("dvbboxes media show film_", config, tmp_path)[0] == ["film_c"]
+    for line in ("rename", "replace", "rename film_c", "replace film_c", "delete", "withdraw"):
+        assert tab(f"dvbboxes media {line} film_", config, tmp_path)[0] == ["film_c"], line
     os.utime(cache, (0, 0))
     assert tab("dvbboxes media show film_", config, tmp_path)[0] == ["film_c"]
     until(lambda: "film_c" not in cache.read_text())

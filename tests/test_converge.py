@@ -137,6 +137,13 @@ def test_a_half_is_no_majority(stage: Stage) -> None:
     assert held(stage)[:2] == [program(*LONGER), program(*MEANT)]
 
 
+def test_a_day_that_nothing_decides_is_refused_in_the_table_and_not_kept(stage: Stage) -> None:
+    stage.load(town1_1=[storing(program(*LONGER))], town1_2=[storing(program(*MEANT))])
+    seen = go(stage, CONVERGE, dry_run=True, towns=["town1"], **TODAY)
+    (row,) = (line for line in seen.text.splitlines() if line.startswith("Wed 25-11-2026"))
+    assert (row.split()[-1], "keep" in row) == ("REFUSED", False)
+
+
 def test_those_that_do_not_answer_count_as_members_of_the_town(three: Stage) -> None:
     three.load(town1_2=[storing(program(*MEANT))], town1_3=[storing(program(*LONGER))])
     with hidden(three, TOWN[0]):

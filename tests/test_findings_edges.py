@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta, timezone
 from itertools import permutations
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -168,6 +169,18 @@ def test_a_withdrawn_file_that_is_absent_where_it_airs_is_to_be_replaced_and_not
     world.withdrawn = frozenset({"jt.ts"})
     (absent,) = [finding for finding in world.find() if finding.code is Code.ABSENT]
     assert absent.mend == "dvbboxes media replace jt NEW"
+
+
+def test_a_name_that_a_shell_would_run_is_quoted_in_the_line_that_mends_it() -> None:
+    world = World().schedule((*FULL, ("a;reboot", 6.0)))
+    assert world.only.mend == "dvbboxes media replace 'a;reboot' NEW"
+    long: dict[str, Any] = {"a;reboot": 6 * HOUR}
+    unmeasured: dict[str, Any] = {"a;reboot": "3.14"}
+    world.have(**long).have(**unmeasured, on=["town1-1"])
+    assert world.only.mend == "dvbboxes media show 'a;reboot'"
+    world = World().schedule((*FULL, ("promo", 6.0))).have(promo=6 * HOUR).have(promo=None, on=["town1-2"])
+    world.others["town1-2", "promo.ts"] = "$(reboot).ts"
+    assert world.only.mend == "dvbboxes media rename '$(reboot)' promo --instance town1-2"
 
 
 def test_a_length_so_small_that_the_repeats_cannot_be_counted_is_a_gap_and_stops_nothing() -> None:

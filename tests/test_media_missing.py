@@ -196,6 +196,27 @@ def test_what_was_cut_short_is_gone_on_with(studio: Studio, rsync: None) -> None
     assert not part.exists()
 
 
+def test_a_copy_that_is_given_up_ends_there_too_and_the_next_run_goes_on(studio: Studio, rsync: None) -> None:
+    studio.load({DAY: ["film", "jt"]}, without={"town1-1": ["film"], "town2-1": ["jt"]})
+    studio.disk("town1-2", {"film": 400_000})
+    asked = {"now": START - 3600, "fetch": True, "run": True, "rsh": studio.rsh()}
+    done = studio.run("media missing", bwlimit="50", give_up="3", **asked)  # the film would take 8 s
+    lines = {one["instance"]: (one["state"], one["detail"]) for one in done.data["files"]}
+    assert lines["town1-1"][0] == "failed", lines
+    assert "given up after 3 s: what was copied stays for the next run" in lines["town1-1"][1]
+    assert lines["town2-1"] == ("there", "")
+    assert done.status is ExitStatus.PARTIAL
+    assert not studio.has("town1-1", "film")
+    part = studio.folder("town1-1") / ".film.ts.part"
+    copied = part.stat().st_size
+    assert 0 < copied < 400_000
+    assert not list(studio.folder("town1-1").glob(".film.ts.part.*"))  # what rsync writes to while it runs
+    again = studio.run("media missing", **asked)
+    assert again.status is ExitStatus.DONE, again.text
+    assert (studio.folder("town1-1") / "film.ts").stat().st_size == 400_000
+    assert not part.exists()
+
+
 def test_rsyncs_word_is_not_believed_and_one_failure_stops_no_other(studio: Studio, rsync: None) -> None:
     studio.load({DAY: ["film"]}, without={"town1-1": ["film"], "town2-1": ["film"], "town2-2": ["film"]})
     studio.hosts["town1-1"].behave("exit 1")  # dvbbox there does not update: the replica never sees the file

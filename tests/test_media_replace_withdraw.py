@@ -109,6 +109,14 @@ def test_a_day_on_air_is_refused_and_released_by_name_for_what_has_not_begun(sta
     assert "--stream" in done.text
 
 
+def test_a_refusal_over_two_channels_names_each_day_with_its_channel(stage: Stage) -> None:
+    stage.load(storing(program("jt", "film", "jt")), storing(program("jt", "film", "jt"), sid="86"))
+    seen = run(stage, "replace", "jt", "clip", dry_run=True, now=START + 60)
+    assert "refused: 25/11 85, 25/11 86: the day is on air" in seen.text
+    alone = run(stage, "replace", "jt", "clip", dry_run=True, now=START + 60, services=["85"])
+    assert "refused: 25/11: the day is on air" in alone.text
+
+
 def test_a_file_that_a_target_lacks_or_nobody_measured_is_refused(stage: Stage) -> None:
     stage.load(storing(program("jt", "film")), without={"town2-2": ["clip"]})
     done = run(stage, "replace", "jt", "clip", yes=True)
@@ -118,6 +126,15 @@ def test_a_file_that_a_target_lacks_or_nobody_measured_is_refused(stage: Stage) 
     with pytest.raises(Refused, match="no instance that answered has measured nosuch"):
         run(stage, "replace", "jt", "nosuch", yes=True)
     assert stage.everywhere() == [program("jt", "film")]
+
+
+def test_where_a_silent_replica_alone_airs_it_is_said_to_be_unknown(stage: Stage) -> None:
+    stage.load(storing(program("jt", "film")))
+    stage.world.kill(stage.world.replica("town1-2"))
+    done = run(stage, "replace", "jt", "clip", yes=True)
+    assert done.status is ExitStatus.PARTIAL
+    assert "town1-2: its replica did not answer: where it alone airs jt is not known, and left as it is" in done.text
+    assert stage.master("town1-2") == program("clip", "film")  # what others air as well is replaced there too
 
 
 def test_a_master_that_is_silent_refuses_it_unless_it_is_left_out(stage: Stage) -> None:
@@ -136,6 +153,11 @@ def test_what_is_not_scheduled_is_not_replaced(stage: Stage) -> None:
     done = run(stage, "replace", "jt", "clip", yes=True)
     assert "jt is not scheduled from then on" in done.text
     assert done.status is ExitStatus.DONE
+    seen = run(stage, "replace", "jt", "clip", dry_run=True)
+    assert "NOTHING WRITTEN" in seen.text
+    assert "plan " not in seen.text  # a fingerprint of nothing
+    for each in (seen, done):
+        assert [line for line in each.text.splitlines() if line.startswith("nothing to write")], each.text
     with pytest.raises(UsageError, match="the same"):
         run(stage, "replace", "jt", "jt.ts", yes=True)
 

@@ -460,6 +460,8 @@ def test_a_process_older_than_its_file_is_seen(tmp_path: Path) -> None:
     assert facts == ProcessFacts(False, False, True)
     late = install.process_facts(kit, server, age + 50, str(tmp_path / "root"))
     assert late.stale_file is True
+    its_own = server | {"server_time_usec": str(int((age + 200) * 1e6))}  # we asked long before it answered
+    assert install.process_facts(kit, its_own, age + 50, str(tmp_path / "root")).stale_file is False
     file.write_text("port 1\n")
     assert install.process_facts(kit, server, age + 200, str(tmp_path / "root")).as_rendered is False
     replaced = tmp_path / "program"

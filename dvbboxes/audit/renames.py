@@ -15,6 +15,8 @@ from dvbboxes.wire import MEDIA, Request, decode_duration, decode_durations, dur
 _SAME = 0.006
 #: On more instances than this it is no renaming by hand.
 MOST = 8
+#: Seconds that a second look has at least, however long the first one took.
+LEAST = 0.05
 _NAMES = Request(((MEDIA, ("KEYS", "*.ts")),))
 
 
@@ -27,7 +29,7 @@ def renames(
     """Return (fqdn, absent file) -> the other file, where exactly one fits.
 
     ``absent`` maps fqdn to the files it lacks, each with its length elsewhere (seconds). ``deadline`` is seconds for
-    each of the two gathers.
+    both gathers together.
     """
     there = [instance for instance in instances if instance.fqdn in absent][:MOST]
     if not there:
@@ -36,7 +38,8 @@ def renames(
     wanted = sorted({name for each in fitting.values().values() for names in each.values() for name in names})
     if not wanted:
         return {}
-    holders = _holders(fleet.ask(instances, duration_request(wanted), deadline), wanted)
+    left = max(LEAST, deadline - fitting.elapsed)
+    holders = _holders(fleet.ask(instances, duration_request(wanted), left), wanted)
     found: dict[tuple[str, str], str] = {}
     for fqdn, each in fitting.values().items():
         for media, names in each.items():

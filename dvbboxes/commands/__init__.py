@@ -229,6 +229,13 @@ def memory(context: Context) -> Memory:
     return Memory(context.config.data_folder, day.isoformat())
 
 
+def replica_fleet(context: Context) -> Fleet:
+    """Return a fleet of replicas for what a command asks besides: one that was wiped is no answer there either."""
+    from dvbboxes.fleet import Fleet
+
+    return Fleet(recall=memory(context))
+
+
 def gather(whom: Asked, question: Callable[..., Gathered[T]], *arguments: Any) -> Gathered[T]:
     """Ask one question of :mod:`dvbboxes.questions` and return what was gathered."""
     with whom.fleet() as fleet:

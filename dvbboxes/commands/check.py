@@ -1,4 +1,4 @@
-"""``check``: what will go wrong on air today and this week, on which server, in the order in which it hurts."""
+"""``check``: what will go wrong on air today and this week, on which instance, the critical first."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def check(
     nagios: bool,  # what the command line has
     **scope: Any,
 ) -> Result:
-    """Say what will go wrong on air, today and this week, on which server, the most urgent first.
+    """Say what will go wrong on air, today and this week, on which instance: the critical first, then what hurts first.
 
     One line a cause, with the first moment it hurts and a command that mends it; nothing at all where all is well.
     Instances under maintenance are told apart and do not count. Exit status 1 when anything is wrong. With --nagios
-    0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, which is whatever goes wrong with the check itself.
     """
     config = context.config
     if changes:
@@ -146,14 +146,15 @@ def _applied(config: Config, keys: Sequence[tuple[date, str]]) -> Mapping[Key, A
 
 
 def _looked_twice(whom: Asked, material: Material, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Return the findings with what may only have been renamed told so: that takes another look."""
-    from dvbboxes.audit.renames import renames
+    """Return the findings with what may only have been renamed told so: another look, in what the first one left."""
+    from dvbboxes.audit.renames import LEAST, renames
     from dvbboxes.findings import Code, renamed
     from dvbboxes.findings.files import files_of
 
     gone = [finding for finding in found if finding.code is Code.ABSENT]
     if not gone:
         return found
+    left = max(LEAST, whom.deadline - material.gathered.elapsed)
     files = files_of(material.voices())
     absent: dict[str, dict[str, float]] = {}
     for finding in gone:
@@ -161,7 +162,7 @@ def _looked_twice(whom: Asked, material: Material, found: tuple[Finding, ...]) -
         for fqdn in finding.instances if length is not None else ():
             absent.setdefault(fqdn, {})[finding.media] = length or 0.0
     with whom.fleet() as fleet:
-        return renamed(found, renames(fleet, whom.instances, whom.deadline, absent), material)
+        return renamed(found, renames(fleet, whom.instances, left, absent), material)
 
 
 def _on(found: Sequence[Finding], fqdns: set[str]) -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from dvbboxes.commands import Context, Result, channels, option, scope
+from dvbboxes.commands import Context, Result, channels, option, replica_fleet, scope
 from dvbboxes.commands.converging import one_instance
 from dvbboxes.commands.writing import Draft, look_for, manner, write_wishes
 from dvbboxes.days import parse_days
@@ -124,7 +124,6 @@ def _names(held: Gathered[Held], key: Key) -> tuple[str, ...]:
 
 def _lengths(context: Context, names: Sequence[str]) -> Mapping[str, float]:
     """Return seconds by media name, the largest known on any instance; raises NoAnswer where nobody says any."""
-    from dvbboxes.fleet import Fleet
     from dvbboxes.plan import file_facts
     from dvbboxes.questions import durations
     from dvbboxes.wire import media_file
@@ -132,7 +131,7 @@ def _lengths(context: Context, names: Sequence[str]) -> Mapping[str, float]:
     config = context.config
     if not names:
         return {}
-    with Fleet() as fleet:
+    with replica_fleet(context) as fleet:
         said = durations(fleet, config.instances, config.redis.deadline, [media_file(name) for name in names])
     if not said.answered:
         raise NoAnswer("no replica answered, so no file's duration is known: nothing can be laid out")

@@ -1,4 +1,4 @@
-"""The noun ``listing``: a month's programs on every server's air, or exactly where they are not."""
+"""The noun ``listing``: a month's programs on every instance's air, or exactly where they are not."""
 
 from __future__ import annotations
 

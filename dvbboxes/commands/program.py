@@ -118,7 +118,7 @@ def list_(context: Context, day: str | None, services: Sequence[str] | None, **s
 
 
 def simulate(context: Context, day: str, services: Sequence[str] | None, joining: str | None, **scope: Any) -> Result:
-    """Show what each box will really play on a day, by dvbbox's own rules, beside what was meant.
+    """Show what each instance will really play on a day, by dvbbox's own rules, beside what was meant.
 
     Repeats, the stretched last entry, and where an absent file stops the launch. The playlist is made once, at launch:
     --joining says when (default: the start of the day). Exit status 1 when anything is played otherwise than meant.

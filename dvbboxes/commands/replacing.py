@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dvbboxes.commands import SCOPE, Asked, Context, Result, Verb, asked, channels, gather, option, scope
+from dvbboxes.commands import SCOPE, Asked, Context, Result, Verb, asked, channels, gather, option, replica_fleet, scope
 from dvbboxes.commands.renaming import named
 from dvbboxes.commands.writing import TARGETS, WRITING, Draft, Manner, look_for, manner, write_wishes
 from dvbboxes.days import parse_day
@@ -68,49 +68,51 @@ class _Replacing:
         from dvbboxes.wire import stem
 
         was, becomes = self._lengths()
-        keys = self._keys(chosen)
+        keys, unseen = self._keys(chosen)
         held = look_for(self.context, chosen, keys, (self.new,))
         silent = tuple(answer.instance.fqdn for answer in held.missing)
         _must_answer(silent, how)
         wishes = self._wishes(held, (was, becomes))
         notes = [f"{stem(self.old)} is {length(was)} long, {stem(self.new)} {length(becomes)}"]
         notes += [f"{fqdn}: its master did not answer, nothing is replaced there" for fqdn in silent]
+        notes += [
+            f"{fqdn}: its replica did not answer: where it alone airs {stem(self.old)} is not known, and left as it is"
+            for fqdn in unseen
+        ]
         if not wishes:
             notes.append(f"{stem(self.old)} is not scheduled from then on")
         title = f"replace {stem(self.old)} by {stem(self.new)}"
-        return Draft(RunKind.REPLACE, title, wishes, tuple(notes), undone=bool(silent), held=held)
+        return Draft(RunKind.REPLACE, title, wishes, tuple(notes), undone=bool(silent or unseen), held=held)
 
     def _lengths(self) -> tuple[float | None, float]:
         from dvbboxes.aggregate import largest_duration
-        from dvbboxes.fleet import Fleet
         from dvbboxes.questions import durations
         from dvbboxes.wire import stem
 
         config = self.context.config
-        with Fleet() as fleet:
+        with replica_fleet(self.context) as fleet:
             said = durations(fleet, config.instances, config.redis.deadline, (self.old, self.new)).values().values()
         was, becomes = (largest_duration([media[name] for media in said]) for name in (self.old, self.new))
         if not becomes:
             raise Refused(f"no instance that answered has measured {stem(self.new)}: its length is not known")
         return was, becomes
 
-    def _keys(self, chosen: Sequence[Instance]) -> list[Key]:
-        """Return the programs that any replica, of anybody's, has the file in from then on."""
-        from dvbboxes.fleet import Fleet
+    def _keys(self, chosen: Sequence[Instance]) -> tuple[list[Key], list[str]]:
+        """Return the programs that any replica, of anybody's, has the file in from then on, and who did not say."""
         from dvbboxes.questions import file_facts
 
         config = self.context.config
-        with Fleet() as fleet:
-            facts = file_facts(fleet, config.instances, config.redis.deadline, self.old).values()
+        with replica_fleet(self.context) as fleet:
+            gathered = file_facts(fleet, config.instances, config.redis.deadline, self.old)
         first = self.day or self.context.today
-        return sorted(
-            {
-                (day, sid)
-                for _, airings in facts.values()
-                for sid, day, _, _ in airings
-                if day >= first and sid in self.sids and any(one.carries(sid) for one in chosen)
-            }
-        )
+        keys = {
+            (day, sid)
+            for _, airings in gathered.values().values()
+            for sid, day, _, _ in airings
+            if day >= first and sid in self.sids and any(one.carries(sid) for one in chosen)
+        }
+        mine = {one.fqdn for one in chosen}
+        return sorted(keys), [one.instance.fqdn for one in gathered.missing if one.instance.fqdn in mine]
 
     def _wishes(self, held: Gathered[Held], lengths: tuple[float | None, float]) -> tuple[Wish, ...]:
         from dvbboxes.library.replaced import replaced

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dvbboxes.commands import INSTANCES, SERVICES, TOWNS, Context, Result, channels, option, scope
+from dvbboxes.commands import INSTANCES, SERVICES, TOWNS, Context, Result, channels, option, replica_fleet, scope
 from dvbboxes.errors import Refused, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -222,7 +222,6 @@ def look_for(
 
 def durations_of(context: Context, wishes: Sequence[Wish]) -> Mapping[str, FileFact]:
     """Return what the replicas say of every file the wishes name; nothing where none of them answers."""
-    from dvbboxes.fleet import Fleet
     from dvbboxes.plan import file_facts
     from dvbboxes.questions import durations
 
@@ -230,7 +229,7 @@ def durations_of(context: Context, wishes: Sequence[Wish]) -> Mapping[str, FileF
     media = tuple(dict.fromkeys(name for wish in wishes for name in wish.media))
     if not media:
         return {}
-    with Fleet() as fleet:
+    with replica_fleet(context) as fleet:
         said = durations(fleet, config.instances, config.redis.deadline, media)
     if not said.answered:
         context.warn("no replica answered: how long a program is cannot be told")

@@ -16,6 +16,7 @@ from dvbboxes.findings.kinds import Code, Finding, Material, Severity, Survey
 from dvbboxes.findings.media import media_findings, withdrawn_findings
 from dvbboxes.findings.news import Looked, News, Recovered, Remembered, news
 from dvbboxes.findings.programs import between_findings, program_findings, variants_of
+from dvbboxes.findings.say import typed
 from dvbboxes.findings.servers import key_findings, server_findings
 from dvbboxes.wire import stem
 
@@ -97,9 +98,9 @@ def renamed(found: Iterable[Finding], others: Mapping[tuple[str, str], str], mat
             continue
         told += filter(None, [finding.on([fqdn for fqdn in finding.instances if fqdn not in odd])])
         for fqdn in odd:
-            other = stem(others[fqdn, finding.media])
-            text = f"{finding.text}; {other} has the same length and is only here: renamed by hand?"
-            mend = f"dvbboxes media rename {other} {stem(finding.media)} --instance {fqdn}"
+            other = others[fqdn, finding.media]
+            text = f"{finding.text}; {stem(other)} has the same length and is only here: renamed by hand?"
+            mend = f"dvbboxes media rename {typed(other)} {typed(finding.media)} --instance {fqdn}"
             told.append(replace(finding, code=Code.RENAMED, instances=(fqdn,), text=text, mend=mend))
     return tuple(sorted(told, key=lambda one: one.urgency))
 

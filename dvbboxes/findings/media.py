@@ -9,10 +9,9 @@ from datetime import date
 from dvbboxes.findings.files import Files
 from dvbboxes.findings.kinds import Code, Finding, Material, Severity
 from dvbboxes.findings.programs import Variant
-from dvbboxes.findings.say import at, instances_option
+from dvbboxes.findings.say import at, instances_option, typed
 from dvbboxes.model import Duration, DurationKind
 from dvbboxes.simulate import SENTINEL, repeats
-from dvbboxes.wire import stem
 
 
 @dataclass(slots=True)
@@ -159,7 +158,7 @@ def _hurt(trouble: _Trouble) -> str:
 
 
 def _mend(material: Material, code: Code, media: str, trouble: _Trouble, files: Files) -> str:
-    name = stem(media)
+    name = typed(media)
     option = instances_option(material, tuple(trouble.moments))
     if code is Code.ABSENT:
         if media in material.withdrawn or not files.having(media):
@@ -196,7 +195,7 @@ def withdrawn_findings(
             first = min(starts.values(), default=None)
             said = f"withdrawn, but {'held' if holding else 'scheduled'}"
             said += f" and scheduled (airs {at(first, material)})" if holding and first is not None else ""
-            mend = f"dvbboxes media withdraw {stem(media)}"
+            mend = f"dvbboxes media withdraw {typed(media)}"
             when = material.now if first is None else first
             sids = tuple(sorted(service_ids.get(media, ())))
             yield Finding(Code.WITHDRAWN, Severity.CRITICAL, when, fqdns, said, mend, sids, (), media)

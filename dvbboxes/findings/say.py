@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 from datetime import datetime
 
 from dvbboxes.findings.kinds import Material
+from dvbboxes.wire import stem
 
 
 def at(moment: float, material: Material) -> str:
@@ -21,6 +23,11 @@ def span_of(seconds: float) -> str:
     """Return a length as ``h:mm:ss``."""
     whole = round(seconds) if seconds < 1e12 else 0
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def typed(media: str) -> str:
+    """Return a file's name as it can be typed: it comes from a Redis, and the line it stands in will be pasted."""
+    return shlex.quote(stem(media))
 
 
 def instances_option(material: Material, fqdns: Collection[str]) -> str:

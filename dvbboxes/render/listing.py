@@ -8,7 +8,19 @@ from typing import Any
 
 from dvbboxes.model import Gathered, Instance
 from dvbboxes.plan import Action, Change, DayFacts, Key, Plan, Refusal, Verdict
-from dvbboxes.render.style import Style, aligned, clean, clock, count, coverage, dated, iso, length, names
+from dvbboxes.render.style import (
+    Style,
+    aligned,
+    clean,
+    clock,
+    count,
+    coverage,
+    dated,
+    iso,
+    length,
+    names,
+    nothing_to_write,
+)
 from dvbboxes.report import ListingCheck, ListingPlan
 from dvbboxes.wire import day_text, stem
 
@@ -187,11 +199,17 @@ def refusals(plan: Plan) -> Iterator[str]:
     for refusal in plan.refusals:
         folded.setdefault((refusal.hazard, refusal.text, refusal.instances), []).append(refusal)
     for (hazard, said, fqdns), refusals in folded.items():
-        days = ", ".join(f"{refusal.day:%d/%m}" for refusal in refusals[:6])
+        days = ", ".join(f"{refusal.day:%d/%m}{_channel(plan, refusal)}" for refusal in refusals[:6])
         more = f" and {len(refusals) - 6} more" if len(refusals) > 6 else ""
         release = f" (--allow {hazard.value})" if hazard else ""
         who = "every target" if len(fqdns) == len(plan.instances) else names(fqdns)
         yield f"refused: {days}{more}: {clean(said)}: {who}{release}"
+
+
+def _channel(plan: Plan, refusal: Refusal) -> str:
+    """Return the channel of a refusal, where a day alone would not say which."""
+    several = len({key[1] for key in (*plan.refused, *(facts.key for facts in plan.days))}) > 1
+    return f" {clean(refusal.service_id)}" if several else ""
 
 
 def saturdays(plan: Plan) -> Iterator[str]:
@@ -207,7 +225,8 @@ def closing(plan: Plan, again: str, masters: str, gathered: Gathered[Any] | None
     """Yield the last lines of a plan, whatever it was made from: how much is ready, who is missing, how to go on."""
     ready, refused = len(plan.ready), len(plan.days) - len(plan.ready)
     if not plan.writes and not plan.refusals:
-        yield f"nothing to write: everything is as meant. {masters}"
+        actions = [change.action for change in plan.changes]
+        yield f"{nothing_to_write(actions.count(Action.KEEP), actions.count(Action.OWN))}. {masters}"
     else:
         yield f"{count(ready, 'day')} ready, {refused} refused. {masters}"
     if gathered is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dvbboxes.model import Gathered
 from dvbboxes.records import ChangeState, UpdateState
-from dvbboxes.render.style import Style, aligned, clean, count, names
+from dvbboxes.render.style import Style, aligned, clean, count, left_alone, names, nothing_to_write
 from dvbboxes.report import Line, Report
 from dvbboxes.wire import day_text
 
@@ -18,7 +18,7 @@ _MOST_LINES = 60
 def text(view: Report, gathered: Gathered[Any] | None, style: Style) -> Iterator[str]:
     """Yield the lines for a person."""
     if not view.run:
-        yield _left_alone(view) or "nothing to write"
+        yield nothing_to_write(view.kept, view.own)
         yield from (f"! {clean(note)}" for note in view.notes)
         return
     yield f"run {view.run}  {view.kind.value}{f'  plan {view.fingerprint}' if view.fingerprint else ''}"
@@ -31,15 +31,6 @@ def text(view: Report, gathered: Gathered[Any] | None, style: Style) -> Iterator
     yield from (f"! {clean(note)}" for note in view.notes)
     yield from _relaunch(view)
     yield from _closing(view, odd, style)
-
-
-def _left_alone(view: Report) -> str:
-    parts = []
-    if view.kept:
-        parts.append(f"{count(view.kept, 'program')} already as meant")
-    if view.own:
-        parts.append(f"{count(view.own, 'program')} left alone, a town's own (--allow own)")
-    return "; ".join(parts)
 
 
 def _table(view: Report, style: Style) -> Iterator[str]:
@@ -87,7 +78,7 @@ def _relaunch(view: Report) -> Iterator[str]:
 
 
 def _closing(view: Report, odd: list[Line], style: Style) -> Iterator[str]:
-    left = _left_alone(view)
+    left = left_alone(view.kept, view.own)
     if not odd and not view.journalled:
         yield style.paint("every program stands as meant, but the journal does not have all of it.", "red")
         return

@@ -120,6 +120,19 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def left_alone(kept: int, own: int) -> str:
+    """Return what a writing command leaves as it is: programs that are as meant, and a town's own; empty for none."""
+    parts = [f"{count(kept, 'program')} already as meant"] if kept else []
+    parts += [f"{count(own, 'program')} left alone, a town's own (--allow own)"] if own else []
+    return "; ".join(parts)
+
+
+def nothing_to_write(kept: int, own: int) -> str:
+    """Return what a plan, and a command that was to carry one out, say where nothing is to be written."""
+    left = left_alone(kept, own)
+    return f"nothing to write{f': {left}' if left else ''}"
+
+
 def coverage(gathered: Gathered[Any], style: Style, closing: str = "") -> list[str]:
     """Return the lines that say who answered, how old the oldest answer is, and why each missing one is missing."""
     answered, missing = gathered.answered, gathered.missing

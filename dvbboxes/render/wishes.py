@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dvbboxes.model import Gathered, Instance
-from dvbboxes.plan import Action, Change, DayFacts, Key
+from dvbboxes.plan import Action, Change, DayFacts, Key, Plan
 from dvbboxes.render.listing import (
     by_channel,
     change_data,
@@ -34,7 +34,8 @@ def text(view: ProgramPlan, gathered: Gathered[Any] | None, style: Style) -> Ite
     plan = view.plan
     heading = style.paint(clean(view.title), "bold")
     size = f"{count(len(plan.days), 'day')}, {count(len(plan.instances), 'instance')}"
-    yield f"{heading}  {size}  plan {plan.fingerprint}  {style.paint('NOTHING WRITTEN', 'bold')}"
+    named = f"plan {plan.fingerprint}  " if plan.writes else ""  # where nothing changes it would name nothing
+    yield f"{heading}  {size}  {named}{style.paint('NOTHING WRITTEN', 'bold')}"
     for sid, days in by_channel(plan.days).items():
         yield style.paint(f"{sid} {clean(view.channels.get(sid, ''))}", "bold")
         yield from _table(view, sid, days, style)
@@ -77,12 +78,21 @@ def _cell(view: ProgramPlan, instance: Instance, key: Key, change: Change | None
         return _NONE
     if change is None:
         return "UNREACHABLE"
-    if change.action in (Action.KEEP, Action.OWN):
+    refused = key in view.plan.refused
+    if change.action in (Action.KEEP, Action.OWN) and not (refused and _undecided(view.plan, instance, key)):
         return "keep" if change.action is Action.KEEP else "keep (own)"
-    if key in view.plan.refused:
+    if refused:
         return "REFUSED"
     said = {Action.CREATE: f"create {len(change.desired)}", Action.DELETE: f"delete {len(change.existing)}"}
     return f"{said.get(change.action, str(change.difference))}{f'  <- {clean(source)}' if source else ''}"
+
+
+def _undecided(plan: Plan, instance: Instance, key: Key) -> bool:
+    """Return whether an instance keeps what it has only because nobody knows what it is to have."""
+    return any(
+        refusal.hazard is None and refusal.key == key and instance.fqdn in refusal.instances
+        for refusal in plan.refusals
+    )
 
 
 # --- json and csv

@@ -231,7 +231,7 @@ def _folder(path: str) -> str:
 
 def _drop_in() -> Iterator[str]:
     yield "[Unit]"
-    yield "# However often it fails: it is started again, and the audit says that it fails."
+    yield "# However often it fails: it is started again, and dvbboxes check says that it fails."
     yield "StartLimitIntervalSec=0"
     yield ""
     yield "[Service]"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,9 +22,13 @@ from faulty import FAULTS, Fault, Stack
 from processes import Ran
 from warm import Warm
 
+from dvbboxes import withdrawn
 from dvbboxes.demo.servers import Servers, Wanted, launch, tell
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus, worst
+from dvbboxes.findings import Severity
+from dvbboxes.library.barred import Withdrawal
+from dvbboxes.model import State
 from dvbboxes.wire import program_key
 
 ALL = os.environ.get("DVBBOXES_FAULTS") == "all"
@@ -31,34 +36,63 @@ ALL = os.environ.get("DVBBOXES_FAULTS") == "all"
 BELOW = "Measured\n========\n\n"
 TABLE = os.environ.get("DVBBOXES_FAULT_TABLE", "")
 TOWNS, PER_TOWN, COUNTS, DEADLINE, SLACK = (5, 8, (1, 3, 40), 1.0, 0.1) if ALL else (2, 3, (1,), 1.5, 3.0)
+#: Seconds that a process may take beside one deadline: with more it has waited for somebody twice.
+OWN = 0.8
 NOW = datetime.now(UTC)
 DAYS = [NOW.date() + timedelta(days=n) for n in range(-1, 3)]
 #: The deadline of the runs that others are compared with.
 PATIENT = 20.0
 FILES = [f"film_{n}" for n in range(8)]
+#: Absent on the last instance, which is faulty only where all are.
+SPARE = "spare"
 
 COMMANDS = {
     "program show": ["program", "show", "{day}", "-s", "85"],
     "program diff": ["program", "diff", "{day}", "-s", "85"],
     "program now": ["program", "now"],
     "program list": ["program", "list"],
+    "program simulate": ["program", "simulate", "{day}", "-s", "85"],
+    "program backup": ["program", "backup", "{archive}"],
     "media search": ["media", "search", "film"],
     "media show": ["media", "show", "film_1"],
     "media check": ["media", "check", "{names}"],
+    "media missing": ["media", "missing", "--days", "3"],
+    "media conflicts": ["media", "conflicts"],
+    "media unused": ["media", "unused"],
+    "media withdraw --list": ["media", "withdraw", "--list"],
     "listing check": ["listing", "check", "{listing}", "-s", "85"],
     "cluster status": ["cluster", "status"],
+    "replicas verify": ["replicas", "verify"],
+    "check": ["check", "--days", "3"],
+    "check --nagios": ["check", "--nagios", "--days", "3", "-s", "85"],
+    "coverage": ["coverage", "--days", "3"],
 }
+#: So many at once; in the short form all: their times are of less interest.
+TOGETHER = 1 if ALL else len(COMMANDS)
+#: Those that tell of the instances themselves: one that is stale is something wrong.
+OF_THE_SERVERS = frozenset({"cluster status", "replicas verify", "check", "check --nagios"})
+#: The finding of ``check`` about an instance in each state.
+CODES = {State.UNAVAILABLE: "unavailable", State.SUSPECT: "suspect", State.STALE: "stale"}
+#: ``replicas verify`` asks how a replica runs, which it says whatever it holds: faults under which it still answers.
+HEARD = {"MASTERDOWN": State.STALE, "never synced": State.STALE, "wiped": State.CURRENT}
+ANSWERS = (State.CURRENT, State.STALE)
 
 
-def held() -> list[tuple[int, tuple[Any, ...]]]:
-    """Return what every instance holds: programs of two channels from yesterday on, and their files."""
+def held(odd: bool = False) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return what every instance holds: programs of two channels from yesterday on, and their files.
+
+    On an ``odd`` one a file of tomorrow is absent, and one that nobody airs has another length.
+    """
     commands: list[tuple[int, tuple[Any, ...]]] = []
     for day in DAYS:
         start = datetime(day.year, day.month, day.day, 7, 30, tzinfo=UTC).timestamp()
         # Long ones: what is on air stays the same for as long as the test takes.
-        entries = [part for n in range(2) for part in (start + n * 43200, f"/opt/tsfiles/{FILES[n]}.ts:{n}")]
-        commands += [(0, ("ZADD", program_key(day, sid), *entries)) for sid in ("85", "86")]
-    return [*commands, (1, ("MSET", *(part for name in FILES for part in (f"{name}.ts", "43200"))))]
+        for sid in ("85", "86"):
+            names = ("film_0", SPARE if sid == "86" and day == DAYS[2] else "film_1")
+            entries = [part for n in range(2) for part in (start + n * 43200, f"/opt/tsfiles/{names[n]}.ts:{n}")]
+            commands.append((0, ("ZADD", program_key(day, sid), *entries)))
+    files = dict.fromkeys(FILES, "43200") | ({"other": "50"} if odd else {"other": "60", SPARE: "43200"})
+    return [*commands, (1, ("MSET", *(part for name, said in files.items() for part in (f"{name}.ts", said))))]
 
 
 @dataclass
@@ -76,13 +110,15 @@ class Stage:
     def fqdns(self) -> tuple[str, ...]:
         return self.world.layout.fqdns
 
-    def run(self, config: Path, *more: str, deadline: float = DEADLINE) -> dict[str, Ran]:
-        """Run every command, as a process of its own."""
-        words = {name: str(self.folder / name) for name in ("names", "listing")} | {"day": DAYS[1].isoformat()}
+    def run(self, config: Path, *more: str, deadline: float = DEADLINE, together: int = TOGETHER) -> dict[str, Ran]:
+        """Run every command, as a process of its own, so many at once."""
+        words = {name: str(self.folder / name) for name in ("names", "listing", "archive")} | {
+            "day": DAYS[1].isoformat()
+        }
         tail = ["--format", "json", "--timeout", f"{deadline:g}", *more]
         lines = [["-c", str(config), *(word.format(**words) for word in line), *tail] for line in COMMANDS.values()]
-        # In the short form all at once: their times are of less interest.
-        done = [self.warm.run(*line) for line in lines] if ALL else self.warm.run_all(*lines)
+        groups = [lines[n : n + together] for n in range(0, len(lines), together)]
+        done = [ran for group in groups for ran in self.warm.run_all(*group)]
         return dict(zip(COMMANDS, done, strict=True))
 
     def without(self, bad: Sequence[str]) -> dict[str, Ran]:
@@ -115,7 +151,10 @@ def stage(
 ) -> Iterator[Stage]:
     monkeypatch.setenv("TZ", "UTC")
     world = small_fleet(TOWNS, PER_TOWN)
-    world.load(dict.fromkeys(world.layout.fqdns, held()))
+    *others, last = world.layout.fqdns
+    world.load(dict.fromkeys(others, held()) | {last: held(odd=True)})
+    Path(world.config().data_folder).mkdir(exist_ok=True)
+    withdrawn.write(world.config().data_folder, [Withdrawal("gone.ts", 0.0, "op", "here", "")])
     (tmp_path / "names").write_text("\n".join(FILES), "utf-8")
     coming = NOW.date() + timedelta(days=1)
     (tmp_path / "listing").write_text(f"[{coming:%d/%m/%Y}]\n" + "\n".join(FILES) + "\n", "utf-8")
@@ -137,11 +176,18 @@ def parsed(ran: Ran) -> dict[str, Any]:
     return found
 
 
-def expected(fault: Fault, count: int, total: int, command: str, healthy: int) -> ExitStatus:
+def state_of(fault: Fault, command: str) -> State:
+    """Return what a command calls a faulty instance."""
+    return HEARD.get(fault.name, fault.state) if command == "replicas verify" else fault.state
+
+
+def expected(state: State, count: int, total: int, command: str, healthy: int) -> ExitStatus:
     """Return the status of a command, from its status without a fault (DESIGN: exit statuses)."""
-    if fault.answers:
-        stale = ExitStatus.DIFFERENCE if command == "cluster status" else ExitStatus.DONE
-        return worst((ExitStatus(healthy), stale))
+    if command == "check --nagios":  # Nagios' own numbers: never OK
+        return ExitStatus(int(Severity.WARNING if state in ANSWERS else Severity.CRITICAL))
+    if state in ANSWERS:
+        wrong = state is State.STALE and command in OF_THE_SERVERS
+        return worst((ExitStatus(healthy), ExitStatus.DIFFERENCE if wrong else ExitStatus.DONE))
     return ExitStatus.NO_ANSWER if count == total else worst((ExitStatus(healthy), ExitStatus.PARTIAL))
 
 
@@ -156,8 +202,35 @@ def of_the_healthy(data: Any, faulty_ones: frozenset[str]) -> Any:
     return data
 
 
+def of_the_rest(fault: Fault, command: str, data: Any, bad: Sequence[str]) -> Any:
+    """Return a command's data without what it says of the faulty instances.
+
+    One that is stale answers: what it holds is in the data too, but for the commands about the instances themselves.
+    """
+    gone = frozenset(bad) if not fault.answers or command in ("cluster status", "replicas verify") else frozenset()
+    if command.startswith("check"):
+        data = {"findings": [one for one in data["findings"] if one["code"] not in CODES.values()]}
+    return timeless(of_the_healthy(data, gone))
+
+
+def named(data: Any) -> list[tuple[str, str]]:
+    """Return the instances of which ``check`` tells what they are themselves, each with the code."""
+    told = [one for one in data["findings"] if one["code"] in CODES.values()]
+    return sorted((fqdn, one["code"]) for one in told for fqdn in one["instances"])
+
+
+def never_well(command: str, data: Any) -> None:
+    """Nobody answered: what depends on the instances is critical or unknown, never well."""
+    if command.startswith("check"):
+        assert data["severity"] == "critical"
+    if command == "coverage":
+        assert {day["state"] for row in data["rows"] for day in row["days"]} == {"unknown"}
+
+
 def timeless(data: Any) -> Any:
     """Return data without what is another at every moment: the time, offsets, memory in use."""
+    if isinstance(data, str):
+        return re.sub(r"\d+ s ago", "lately", data)
     if isinstance(data, dict):
         moving = ("now", "behind", "memory", "elapsed", "age")
         return {key: timeless(value) for key, value in data.items() if key not in moving}
@@ -180,19 +253,24 @@ def check(stage: Stage, fault: Fault, bad: Sequence[str], without: Mapping[str, 
     for command, ran in seen.items():
         where = f"{fault.name}, {len(bad)} of {len(stage.fqdns)}: {command}"
         envelope, calm = parsed(ran), parsed(without[command])
-        total = len(stage.fqdns)
-        assert ran.status == expected(fault, len(bad), total, command, without[command].status), (where, ran.err)
+        total, state = len(stage.fqdns), state_of(fault, command)
+        assert ran.status == expected(state, len(bad), total, command, without[command].status), (where, ran.err)
         assert list(envelope["instances"]) == list(stage.fqdns), where
         assert envelope["elapsed"] <= DEADLINE + SLACK, where
+        assert not ALL or ran.seconds <= DEADLINE + OWN, (where, ran.seconds)
         stage.measured.setdefault((fault.name, len(bad)), {})[command] = (envelope["elapsed"], ran.status)
         for fqdn, said in envelope["instances"].items():
-            assert said["state"] == (fault.state.value if fqdn in bad else "current"), (where, fqdn, said)
-            assert (said["error"] is None) is (fqdn not in bad or fault.answers), (where, fqdn, said)
-        assert envelope["partial"] is (not fault.answers), where
+            assert said["state"] == (state.value if fqdn in bad else "current"), (where, fqdn, said)
+            assert (said["error"] is None) is (fqdn not in bad or state in ANSWERS), (where, fqdn, said)
+        assert envelope["partial"] is (state not in ANSWERS), where
         if len(bad) < total:
-            gone = frozenset(bad) if not fault.answers or command == "cluster status" else frozenset()
-            ours, theirs = (timeless(of_the_healthy(one["data"], gone)) for one in (envelope, calm))
+            ours = of_the_rest(fault, command, envelope["data"], bad)
+            theirs = of_the_rest(fault, command, calm["data"], bad)
             assert list(differences(ours, theirs)) == [], where
+        elif not fault.answers:
+            never_well(command, envelope["data"])
+        if command.startswith("check"):
+            assert named(envelope["data"]) == sorted((fqdn, CODES[fault.state]) for fqdn in bad), where
 
 
 def calm(stage: Stage) -> dict[str, Ran]:
@@ -211,11 +289,14 @@ def suffering(stage: Stage, fault: Fault, bad: Sequence[str], calm: Mapping[str,
     without = calm if fault.answers or len(bad) == len(stage.fqdns) else stage.without(bad)
     with Stack() as stack:
         config = faulty.moved(stage.world, stage.folder, faulty.put_out(fault, stage.world, stage.odd, stack, bad))
-        seen = stage.run(config)
+        # Processes that do nothing but wait for the deadline do so side by side.
+        seen = stage.run(config, together=max(3, TOGETHER) if fault.waits else TOGETHER)
         check(stage, fault, bad, without, seen)
         if fault.answers:
             old = stage.run(config, "--max-age", "600")
-            assert {ran.status for ran in old.values()} == {ExitStatus.TOO_OLD}
+            nagios = old.pop("check --nagios")
+            assert nagios.status == Severity.CRITICAL, nagios.err
+            assert {command: ran.status for command, ran in old.items()} == dict.fromkeys(old, ExitStatus.TOO_OLD)
 
 
 def chosen(stage: Stage, count: int) -> list[str]:
