@@ -219,10 +219,33 @@ def _plain(reply: list[object], noon: float) -> list[Slot] | None:
         starts = list(map(float, scores))  # type: ignore[arg-type]  # so here
     except (TypeError, ValueError):
         return None
-    found = _ORDINARY.findall(f"{lines}\n")
-    if len(found) != len(members) or len(starts) != len(members) or lines.count("\n") != len(members) - 1:
+    if len(starts) != len(members) or lines.count("\n") != len(members) - 1:
         return None
-    if starts and not (math.isfinite(sum(starts)) and noon - _DRIFT < min(starts) and max(starts) < noon + _DRIFT):
+    if not (math.isfinite(sum(starts)) and noon - _DRIFT < min(starts) and max(starts) < noon + _DRIFT):
+        return None
+    return _in_one_folder(lines, starts) or _ordinary(lines, starts)
+
+
+def _in_one_folder(lines: str, starts: list[float]) -> list[Slot] | None:
+    """Return the slots of members, one a line, as good as all programs are: one folder, indexes from 0 in order."""
+    folder = lines[: lines.rfind("/", 0, lines.find("\n")) + 1]
+    names = lines.removeprefix(folder).split(f"\n{folder}")
+    if len(names) != len(starts) or len(names) > len(_INDEXES) or "/" in "".join(names):
+        return None
+    media, _, indexes = zip(*[name.rpartition(":") for name in names], strict=True)
+    if indexes != _INDEXES[: len(names)] or not (folder and all(media)):
+        return None
+    return list(map(Slot._make, zip(range(len(names)), media, repeat(folder), starts, strict=False)))
+
+
+#: The indexes of all but the longest programs.
+_INDEXES = tuple(map(str, range(256)))
+
+
+def _ordinary(lines: str, starts: list[float]) -> list[Slot] | None:
+    """Return the slots of members, one a line, where each is an ordinary one."""
+    found = _ORDINARY.findall(f"{lines}\n")
+    if len(found) != len(starts):
         return None
     folders, media, indexes = zip(*found, strict=True)
     return list(map(Slot._make, zip(map(int, indexes), media, folders, starts, strict=True)))

@@ -197,3 +197,20 @@ def test_the_decoder_of_many_says_what_the_decoder_of_one_says(said: list[list[t
         reply = [part for entry in entries for part in entry]
         assert decode(reply) == decode_program(day, "85", reply)
     assert decode(ReplyError("WRONGTYPE")).corrupt == decode_program(day, "85", ReplyError("WRONGTYPE")).corrupt
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_program_in_one_folder_is_decoded_alike_and_so_is_one_with_a_single_odd_entry(data: st.DataObject) -> None:
+    day = date(2023, 11, 15)
+    folder = data.draw(st.sampled_from([b"/opt/tsfiles/", b"/", b"/a:0/", b"a/", b"", b"//"]))
+    names = data.draw(st.lists(st.sampled_from([b"film.ts", b"a:b.ts", b"x", b"o d d"]), min_size=1, max_size=6))
+    entries = [folder + name + b":%d" % n for n, name in enumerate(names)]
+    if data.draw(st.booleans()):
+        n = data.draw(st.integers(0, len(entries) - 1))
+        below = st.sampled_from([b"sub/film.ts:%d", b"/film.ts:%d", b"sub/:%d"]).map(lambda name: folder + name % n)
+        entries[n] = data.draw(members | below)
+    reply = [part for n, entry in enumerate(entries) for part in (entry, b"%d.5" % (1_700_000_000 + 60 * n))]
+    decoded = ProgramDecoder(day, "85", {})(reply)
+    assert decoded == decode_program(day, "85", reply)
+    assert all(type(slot.index) is int for slot in decoded.slots)
