@@ -339,6 +339,17 @@ master=127.0.0.1:6379
 """
 
 
+def checked_by_cron(one: Booted) -> None:
+    """The README's last step: the # is taken from cron's line (every minute, not at 05:30), and cron runs the check."""
+    table, log = "/etc/cron.d/dvbboxes", one.root / "var/log/dvbboxes/dvbboxes.log"
+    kept = one.run(f"cat {table}").out
+    one.run(f"sed -i 's/^#30 5 [*] [*] [*]/* * * * */' {table} && systemctl is-active cron")
+    ran = "dvbboxes check --changes --quiet: by dvbboxes, exit status 1, missing: -"
+    until(lambda: ran in log.read_text("utf-8"), "cron does not run the check", 150)
+    one.run("test -s /var/lib/dvbboxes/check.json")
+    (one.root / table.lstrip("/")).write_text(kept, "utf-8")
+
+
 APT = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends"
 
 
@@ -348,7 +359,7 @@ def replica(machine: Machine) -> None:
         expect(os.environ.get("DVBBOXES_TEST_REQUIRE") != "all", "no systemd-nspawn: apt-get install systemd-container")
         say("    skipped: there is no systemd-nspawn (apt-get install systemd-container)")
         return
-    machine.run(f"{APT} systemd systemd-sysv redis-server")
+    machine.run(f"{APT} systemd systemd-sysv redis-server cron")
     kept = machine.at(CONFIGURATION).read_text("utf-8")
     machine.at(CONFIGURATION).write_text(ONE, "utf-8")
     with booted(machine) as one:
@@ -365,6 +376,7 @@ def replica(machine: Machine) -> None:
         one.run("systemctl start dvbboxes-check.timer; systemctl start dvbboxes-check.service", status=None)
         said = one.run("systemctl show -p ExecMainStatus --value dvbboxes-check.service").out.strip()
         expect(said in ("0", "1"), f"the check of the unit ended with {said}")
+        checked_by_cron(one)
     machine.at(CONFIGURATION).write_text(kept, "utf-8")
     # Replicas are Redis servers of their own, which purge leaves alone (docs/install.rst).
     machine.run("rm -r /etc/systemd/system/redis-server@dvb-tana-1.service.d")
