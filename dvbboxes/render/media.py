@@ -6,8 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dvbboxes.aggregate.media import Airing, MediaCheck, MediaSearch, MediaShow
-from dvbboxes.model import Duration, DurationKind, Gathered
-from dvbboxes.render.style import Style, aligned, clean, clock, count, coverage, dated, iso, length, names
+from dvbboxes.model import DurationKind, Gathered
+from dvbboxes.render.style import (
+    Style,
+    aligned,
+    clean,
+    clock,
+    count,
+    coverage,
+    dated,
+    duration_said,
+    iso,
+    length,
+    names,
+)
 from dvbboxes.wire import day_text, stem
 
 _MOST_AIRINGS = 40
@@ -80,18 +92,10 @@ def _durations(view: MediaShow, style: Style) -> Iterator[str]:
     said: dict[str, list[str]] = {}
     for fqdn, duration in view.file.durations.items():
         if duration.kind is not DurationKind.ABSENT:
-            said.setdefault(_says(duration), []).append(fqdn)
+            said.setdefault(duration_said(duration), []).append(fqdn)
     yield style.paint("! the instances do not agree on its duration:", "yellow")
     for what, fqdns in sorted(said.items(), key=lambda item: -len(item[1])):
         yield f"  {what}: {names(fqdns, 6)}"
-
-
-def _says(duration: Duration) -> str:
-    if duration.kind is DurationKind.UNMEASURED:
-        return "not measured (3.14)"
-    if duration.kind is DurationKind.CORRUPT:
-        return f"corrupt ({clean(duration.text)})"
-    return f"{length(duration.seconds)} ({clean(duration.text)} s)"
 
 
 def _airings(view: MediaShow, style: Style) -> Iterator[str]:

@@ -9,8 +9,21 @@ from dvbboxes.library.fetch import Fetch, Fetched, FetchPlan, MissingMedia
 from dvbboxes.library.hosts import HostLine, HostRuns
 from dvbboxes.library.needs import Lack
 from dvbboxes.library.stock import Conflict, MediaConflicts, MediaUnused
-from dvbboxes.model import Duration, DurationKind, Gathered
-from dvbboxes.render.style import Style, aligned, clean, clock, count, coverage, dated, iso, length, local, names
+from dvbboxes.model import Gathered
+from dvbboxes.render.style import (
+    Style,
+    aligned,
+    clean,
+    clock,
+    count,
+    coverage,
+    dated,
+    duration_said,
+    iso,
+    length,
+    local,
+    names,
+)
 from dvbboxes.wire import day_text, stem
 
 View: TypeAlias = MissingMedia | MediaConflicts | MediaUnused | Fetched | HostRuns
@@ -139,16 +152,8 @@ def _conflicts(view: MediaConflicts, style: Style) -> Iterator[str]:
     for conflict in view.conflicts:
         by = f"differs by {length(conflict.spread)}" if conflict.spread else "was not measured everywhere"
         yield f"{style.paint(clean(stem(conflict.media)), 'bold')}  {by}"
-        yield from (f"  {_says(duration)}: {names(fqdns, 6)}" for duration, fqdns in conflict.said)
+        yield from (f"  {duration_said(duration)}: {names(fqdns, 6)}" for duration, fqdns in conflict.said)
     yield f"{len(view.conflicts)} of {count(view.files, 'file')} differ by more than {view.tolerance:g} s"
-
-
-def _says(duration: Duration) -> str:
-    if duration.kind is DurationKind.UNMEASURED:
-        return "not measured (3.14)"
-    if duration.kind is DurationKind.CORRUPT:
-        return f"corrupt ({clean(duration.text)})"
-    return f"{length(duration.seconds)} ({clean(duration.text)} s)"
 
 
 def _conflict_data(conflict: Conflict) -> dict[str, Any]:

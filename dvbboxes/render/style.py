@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Any
 
-from dvbboxes.model import Gathered, State
+from dvbboxes.model import Duration, DurationKind, Gathered, State
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "36", "reverse": "7"}
@@ -118,6 +118,15 @@ def names(found: Sequence[str], most: int = 4) -> str:
 def count(number: int, noun: str) -> str:
     """Return ``1 file``, ``2 files``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration_said(duration: Duration) -> str:
+    """Return what an instance that has a file says of its duration."""
+    if duration.kind is DurationKind.UNMEASURED:
+        return "not measured (3.14)"
+    if duration.kind is DurationKind.CORRUPT:
+        return f"corrupt ({clean(duration.text)})"
+    return f"{length(duration.seconds)} ({clean(duration.text)} s)"
 
 
 def left_alone(kept: int, own: int) -> str:
