@@ -59,14 +59,10 @@ def restore(
     context: Context,
     file: str,
     days: str | None,
-    allow: Sequence[str] | None,
-    yes: bool,
-    fingerprint: str | None,
-    only_ready: bool,
-    dry_run: bool,
     services: Sequence[str] | None,
     towns: Sequence[str] | None,
     instances: Sequence[str] | None,
+    **options: Any,
 ) -> Result:
     """Put back the programs of an archive, exactly: planned, asked, guarded and verified like an apply.
 
@@ -88,7 +84,7 @@ def restore(
     wanted = None if days is None else frozenset(parse_days(days, context.today))
     wishes = _wishes(context, archive, targets, sids, wanted)
     notes = tuple(f"{fqdn} did not answer when the archive was made" for fqdn in archive.silent if fqdn in targets)
-    how = manner(allow, yes, fingerprint, only_ready, dry_run)
+    how = manner(**options)
     return write_wishes(context, how, lambda _: _draft(file, sha256(content).hexdigest(), wishes, notes))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dvbboxes.commands import Context, Result, channels, option, scope
 from dvbboxes.commands.writing import Draft, look_for, manner, write_wishes
@@ -27,14 +27,10 @@ def converge(
     context: Context,
     day: str,
     source: str | None,
-    allow: Sequence[str] | None,
-    yes: bool,
-    fingerprint: str | None,
-    only_ready: bool,
-    dry_run: bool,
     services: Sequence[str] | None,
     towns: Sequence[str] | None,
     instances: Sequence[str] | None,
+    **options: Any,
 ) -> Result:
     """Give instances that differ what was meant for their town: planned, asked, guarded and verified like an apply.
 
@@ -46,7 +42,7 @@ def converge(
     sids = channels(config, services)
     targets = scope(config, towns, instances)
     giver = None if source is None else one_instance(context, source)
-    how = manner(allow, yes, fingerprint, only_ready, dry_run)
+    how = manner(**options)
     keys = [(one, sid) for sid in sids for one in days]
     return write_wishes(context, how, lambda journal: _draft(context, journal, keys, targets, giver))
 

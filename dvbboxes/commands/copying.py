@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dvbboxes.commands import Context, Result, channels, option, replica_fleet, scope
 from dvbboxes.commands.converging import one_instance
@@ -31,14 +31,10 @@ def copy(
     to_service: str | None,
     from_town: str | None,
     source: str | None,
-    allow: Sequence[str] | None,
-    yes: bool,
-    fingerprint: str | None,
-    only_ready: bool,
-    dry_run: bool,
     services: Sequence[str] | None,
     towns: Sequence[str] | None,
     instances: Sequence[str] | None,
+    **options: Any,
 ) -> Result:
     """Copy programs to other days, another channel or other towns: the same files in order, the starts computed anew.
 
@@ -57,7 +53,7 @@ def copy(
     shift = targets[0] - days[0]
     if not shift and target in (None, *sids) and {one.fqdn for one in takers} <= {one.fqdn for one in givers}:
         raise UsageError("copied to the same day and channel of the same instances it stays as it is: name another TO")
-    how = manner(allow, yes, fingerprint, only_ready, dry_run)
+    how = manner(**options)
     keys = [(one, sid) for sid in sids for one in days]
     return write_wishes(context, how, lambda _: _copied(context, keys, givers, takers, shift, target))
 
@@ -160,14 +156,10 @@ def _laid_out(
 def delete(
     context: Context,
     day: str,
-    allow: Sequence[str] | None,
-    yes: bool,
-    fingerprint: str | None,
-    only_ready: bool,
-    dry_run: bool,
     services: Sequence[str] | None,
     towns: Sequence[str] | None,
     instances: Sequence[str] | None,
+    **options: Any,
 ) -> Result:
     """Delete programs: shown, asked and guarded like an apply; the journal keeps them, so a rollback puts them back."""
     from dvbboxes.records import RunKind
@@ -177,7 +169,7 @@ def delete(
     if services is None:
         raise UsageError("name the channels with -s: without it every channel would be deleted")
     sids, targets = channels(context.config, services), scope(context.config, towns, instances)
-    how = manner(allow, yes, fingerprint, only_ready, dry_run)
+    how = manner(**options)
     wishes = tuple(
         Wish(instance, one, sid, ()) for sid in sids for one in days for instance in targets if instance.carries(sid)
     )

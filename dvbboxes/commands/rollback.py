@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dvbboxes.commands import Context, Result, Verb, option
 from dvbboxes.commands.writing import TARGETS, WRITING, Draft, manner, number, reach, write_wishes
@@ -20,14 +20,10 @@ def rollback(
     context: Context,
     id: str,  # the word the command line has
     days: str | None,
-    allow: Sequence[str] | None,
-    yes: bool,
-    fingerprint: str | None,
-    only_ready: bool,
-    dry_run: bool,
     services: Sequence[str] | None,
     towns: Sequence[str] | None,
     instances: Sequence[str] | None,
+    **options: Any,
 ) -> Result:
     """Put back what stood before a run, member for member, score for score: shown and asked like an apply.
 
@@ -36,7 +32,7 @@ def rollback(
     """
     run = number("ID", id)
     where = reach(context, days, services, towns, instances)
-    how = manner(allow, yes, fingerprint, only_ready, dry_run)
+    how = manner(**options)
     return write_wishes(context, how, lambda journal: _draft(context, journal, run, where))
 
 

@@ -47,7 +47,7 @@ class Manner:
 
 
 def manner(allow: Sequence[str] | None, yes: bool, fingerprint: str | None, only_ready: bool, dry_run: bool) -> Manner:
-    """Return the options of :data:`WRITING` understood; raises UsageError."""
+    """Return the options of :data:`WRITING` understood: what a verb's own parameters leave. Raises UsageError."""
     return Manner(hazards(allow), yes, fingerprint, only_ready, dry_run)
 
 
