@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import grp
 import os
+import pwd
 import re
 import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvbboxes.errors import DvbboxesError, UsageError
+from dvbboxes.files import replace_whole
 from dvbboxes.model import Config, Instance
 from dvbboxes.replicas import DEBIAN, File, Kit, Places, kits, password_files
 from dvbboxes.replicas.block import Found, merge
@@ -151,27 +153,19 @@ def write(target: Target) -> None:
             before = path.with_name(f"{path.name}.before")
             before.unlink(missing_ok=True)
             before.hardlink_to(path)
-        _replace(target)
+        replace_whole(path, target.text.encode("utf-8", "surrogateescape"), target.mode, owner=_owner(target.owner))
     except OSError as error:
         raise DvbboxesError(f"{path} cannot be written ({error.strerror}): run this as root") from error
 
 
-def _replace(target: Target) -> None:
-    descriptor, name = tempfile.mkstemp(dir=target.path.parent, prefix=f".{target.path.name}.")
-    fresh = Path(name)
+def _owner(name: str | None) -> tuple[int, int] | None:
+    """Return the ids of a user and of the group of its name; None for nobody else than who runs this."""
+    if name is None or os.geteuid() != 0:
+        return None
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(target.text)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.owner is not None and os.geteuid() == 0:
-            with contextlib.suppress(LookupError):  # no such user: the package is not installed (yet)
-                shutil.chown(fresh, target.owner, target.owner)
-        fresh.chmod(target.mode)
-        fresh.replace(target.path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+        return pwd.getpwnam(name).pw_uid, grp.getgrnam(name).gr_gid
+    except KeyError:  # no such user: the package is not installed (yet)
+        return None
 
 
 def write_out(found: Sequence[Kit], folder: str) -> None:

@@ -34,6 +34,26 @@ def test_it_is_replaced_with_the_mode_that_was_asked_for_whatever_the_umask(kept
     assert beside(kept) == ["kept", "private"]
 
 
+def test_who_may_read_it_is_settled_before_anything_is_in_it(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    def spy(name: str) -> None:
+        real = getattr(os, name)
+
+        def watched(descriptor: int, *arguments: int) -> None:
+            found = os.fstat(descriptor)
+            seen.append((name, found.st_size, found.st_mode & 0o077))
+            real(descriptor, *arguments)
+
+        monkeypatch.setattr(os, name, watched)
+
+    spy("fchown")
+    spy("fchmod")
+    replace_whole(kept, b"secret" * 100_000, 0o640, owner=(os.getuid(), os.getgid()))
+    assert seen == [("fchown", 0, 0), ("fchmod", 0, 0)]
+    assert (kept.stat().st_mode & 0o777, kept.stat().st_size) == (0o640, 600_000)
+
+
 def test_where_it_fails_what_stood_there_stays_and_nothing_else(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
