@@ -17,11 +17,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import test_findings
 
 from dvbboxes import config, schedule, store, wire
 from dvbboxes.demo import fleet as demo
 from dvbboxes.demo import loading, process, sample, trouble
 from dvbboxes.errors import DvbboxesError, ListingError, Locked, Refused, UsageError
+from dvbboxes.findings import Code, Severity
 from dvbboxes.model import Endpoint, Schedule
 
 ROOT = Path(__file__).parents[1]
@@ -113,21 +115,72 @@ def test_the_sample_is_two_channels_and_a_week_and_always_the_same() -> None:
 
 
 @pytest.mark.parametrize("today", [TODAY + timedelta(days=n) for n in range(7)])
-def test_trouble_is_of_each_kind_and_stands_in_the_program_of_today(today: date) -> None:
+def test_trouble_is_of_each_kind_and_stands_in_the_programs_of_today_and_tomorrow(today: date) -> None:
     content = sample.content(today)
     made = trouble.make(5.0, content, FQDNS, today)
-    playing = {name for (day, _), names in content.programs.items() if day == today for name in names}
-    assert made.lacks and all(each.name in playing for each in made.lacks)
-    assert made.differs and all(each.name in playing for each in made.differs)
+    tomorrow = today + timedelta(days=1)
+    for soon in (today, tomorrow):
+        playing = {name for (day, _), names in content.programs.items() if day == soon for name in names}
+        assert made.lacks and all(each.name in playing for each in made.lacks)
+        assert made.differs and all(each.name in playing for each in made.differs)
     assert {each.name for each in made.lacks}.isdisjoint(each.name for each in made.differs)
     assert all(abs(each.seconds - content.durations[each.name]) > 1.2 for each in made.differs)
-    assert made.old[0].day == today
+    assert [old.day for old in made.old[:2]] == [today, tomorrow]
     for old in made.old:
         assert len(old.names) == len(content.programs[old.day, old.service_id]) + 1
         assert set(old.names) <= set(content.durations)
     assert 3 <= len(made.lacks) + len(made.differs) <= 5  # about 5 % of 80 files
     assert 2 <= len(made.old) <= 4  # about 5 % of 56 programs
     assert made == trouble.make(5.0, content, FQDNS, today)
+
+
+def demo_in_memory(today: date, zone: ZoneInfo, percent: float = demo.DEFAULT_TROUBLE) -> test_findings.World:
+    """Return what a demo that is started on this broadcast day holds, for the rules of ``check`` to look at."""
+    content = sample.content(today)
+    world = test_findings.World(zone=zone, towns=demo.TOWNS, days=[day for day in content.days if day >= today])
+    made = trouble.make(percent, content, world.fqdns, today)
+    own = {(old.fqdn, old.day, old.service_id): old.names for old in made.old}
+    for fqdn in world.fqdns:
+        for (day, sid), names in content.programs.items():
+            slots = schedule.lay_out(
+                *(day, own.get((fqdn, day, sid), names), content.durations, zone, test_findings.DAY_START),
+                test_findings.FOLDER,
+            )
+            world.programs[fqdn, day, sid] = Schedule(day, sid, slots)
+        world.files[fqdn] = {f"{name}.ts": f"{seconds:.15g}" for name, seconds in content.durations.items()}
+    for lacks in made.lacks:
+        world.have(on=[lacks.fqdn], **{lacks.name: None})
+    for differs in made.differs:
+        world.have(on=[differs.fqdn], **{differs.name: differs.seconds})
+    return world
+
+
+@pytest.mark.parametrize(
+    ("today", "zone"),
+    [
+        *((TODAY + timedelta(days=n), "Indian/Antananarivo") for n in range(7)),
+        (date(2027, 3, 27), "Europe/Paris"),  # a broadcast day of 23 hours
+        (date(2027, 10, 30), "Europe/Paris"),  # and one of 25
+        (date(2026, 12, 31), "Pacific/Auckland"),
+        (date(2028, 2, 28), "America/New_York"),
+    ],
+)
+def test_what_the_tutorial_shows_is_there_at_every_hour_of_the_day_and_of_the_next(today: date, zone: str) -> None:
+    """A demo may be left running over night: what is told of it has to be true the next day as well."""
+    world = demo_in_memory(today, ZoneInfo(zone))
+    begin, _ = world.window(today, world.fqdns[0])
+    _, end = world.window(today + timedelta(days=1), world.fqdns[0])
+    moments = [begin, *(begin + 60 * n for n in range(1, int((end - begin) / 60), 23)), end - 1]
+    for world.now in moments:
+        found = world.find()
+        assert (found[0].severity, found[0].code) == (Severity.CRITICAL, Code.ABSENT), datetime.fromtimestamp(world.now)
+        assert {Code.ABSENT, Code.DIFFERS, Code.DURATION} <= {finding.code for finding in found}
+
+
+def test_without_trouble_the_same_demo_has_nothing_to_tell() -> None:
+    world = demo_in_memory(TODAY, ZoneInfo("Indian/Antananarivo"), percent=0)
+    world.now = world.window(TODAY, world.fqdns[0])[0]
+    assert world.find() == ()
 
 
 def test_more_trouble_is_more_and_none_is_none() -> None:
