@@ -54,10 +54,10 @@ lint: $(STAMP) ## ruff, its formatter, mypy --strict
 	$(BIN)/mypy
 
 demo: $(STAMP) ## start a small fleet of real servers and show the main commands on it
-	@sh etc/demo.sh start
+	@$(BIN)/python etc/demo.py start
 
 demo-stop: ## end that fleet
-	@sh etc/demo.sh stop
+	@[ ! -x $(BIN)/dvbboxes ] || $(BIN)/python etc/demo.py stop
 
 docs: $(STAMP) ## write docs/commands.rst from the help texts
 	$(BIN)/python docs/reference.py > docs/commands.rst.new && mv docs/commands.rst.new docs/commands.rst

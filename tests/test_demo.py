@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +19,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import processes
 import pytest
 import test_findings
 
@@ -463,3 +467,81 @@ def test_a_caller_killed_during_the_start_leaves_nothing(tmp_path: Path, runtime
         parent.wait()
     assert eventually(lambda: not (runtime / "dvbboxes" / "demo").exists())
     assert eventually(lambda: demo.stop() is False)
+
+
+# --- make demo --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, need: Callable[[object, str], None]) -> Callable[[str], Path]:
+    """``checkout(name)``: a folder with what `make demo` needs of a checkout; the environment is the tests' own."""
+    need(Path(sys.executable).with_name("dvbboxes").exists(), "dvbboxes is not installed beside this Python: make venv")
+
+    def make(name: str) -> Path:
+        folder = tmp_path / name
+        (folder / "etc").mkdir(parents=True)
+        shutil.copy(ROOT / "etc" / "demo.py", folder / "etc")
+        (folder / ".venv").mkdir()
+        (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+        return folder
+
+    return make
+
+
+def make_demo(folder: Path, verb: str) -> str:
+    """Run what `make demo` or `make demo-stop` runs there, on a terminal's 80 columns, and return what it says."""
+    line = [sys.executable, str(folder / "etc" / "demo.py"), verb]
+    done = subprocess.run(line, env=processes.environment(None, {"COLUMNS": "80"}), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def go_on(folder: Path, *words: str) -> processes.Ran:
+    """Run a command in a shell that has read the .demo of that checkout."""
+    script = f"cd {shlex.quote(str(folder))} && . ./.demo && exec dvbboxes {shlex.join(words)}"
+    environ = processes.environment(None, {})
+    done = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, text=True, check=False)
+    return processes.Ran(done.returncode, done.stdout, done.stderr, 0.0)
+
+
+@real
+def test_make_demo_belongs_to_its_checkout_and_ends_its_own_only(checkout: Callable[[str], Path]) -> None:
+    one, two = checkout("one"), checkout("two's")
+    make_demo(one, "start")
+    make_demo(two, "start")
+    configs = [go_on(folder, "demo", "status", "--format", "json") for folder in (one, two)]
+    assert [ran.status for ran in configs] == [0, 0]
+    assert len({json.loads(ran.out)["data"]["config"] for ran in configs}) == 2
+    make_demo(one, "stop")
+    assert not (one / ".demo").exists()
+    assert go_on(two, "demo", "status").status == 0
+    assert go_on(two, "cluster", "status").status == 0
+    make_demo(two, "stop")
+    assert make_demo(two, "stop") == ""  # nothing left to stop is no failure
+
+
+@real
+def test_make_demo_fits_two_screens_and_ends_with_the_check(checkout: Callable[[str], Path]) -> None:
+    folder = checkout("one")
+    said = make_demo(folder, "start").splitlines()
+    assert sum(max(1, math.ceil(len(line) / 80)) for line in said) <= 48
+    commands = [line for line in said if line.startswith("$ ")]
+    assert commands[-1] == "$ dvbboxes check"
+    assert any(line.startswith("CRITICAL") for line in said)
+    assert any(line.startswith(" ") and "ABSENT" in line for line in said)
+    again = make_demo(folder, "start").splitlines()
+    assert again[0] == "The demo of this checkout is running already."
+    assert [line for line in again if line.startswith("$ ")] == commands
+
+
+@real
+def test_make_demo_starts_a_demo_anew_whose_week_is_over(checkout: Callable[[str], Path]) -> None:
+    folder = checkout("one")
+    make_demo(folder, "start")
+    (name,) = [line.partition("=")[2] for line in (folder / ".demo").read_text().splitlines() if "DEMO=" in line]
+    demo.stop(name)
+    old = demo.start(name, today=date(2020, 2, 28))
+    assert old.last_day == date(2020, 3, 2)
+    assert make_demo(folder, "start").startswith("The demo of this checkout has programs until 02-03-2020 only")
+    assert demo.status(name) not in (None, old)
+    assert "ABSENT" in go_on(folder, "check").out  # nothing of 2020 is asked about: today has its program again

@@ -13,7 +13,9 @@ from dvbboxes.errors import UsageError
 if TYPE_CHECKING:
     from dvbboxes.demo.fleet import DemoState
 
-NAME = option("--name", default="demo", metavar="NAME", help="which demo; two names never meet (default: demo)")
+NAME = option(
+    "--name", metavar="NAME", help="which demo; two names never meet (default: the one DVBBOXES_DEMO names, or demo)"
+)
 TROUBLE = option("--trouble", default="5", metavar="PERCENT", help="how much is to be wrong (default: 5; 0: nothing)")
 LISTING = option(
     "--listing",
@@ -28,7 +30,7 @@ STARTING = option("--starting", metavar="DAY", help="with --listing: move its fi
 
 def start(
     context: Context,
-    name: str,
+    name: str | None,
     trouble: str,
     listings: Sequence[str] | None,
     durations: str | None,
@@ -44,7 +46,7 @@ def start(
 
     today = _today(context)
     state = fleet.start(
-        name,
+        _name(context, name),
         trouble=_percent(trouble),
         listings=listings or (),
         durations=durations,
@@ -54,22 +56,28 @@ def start(
     return Result(_shown(state))
 
 
-def stop(context: Context, name: str) -> Result:
+def stop(context: Context, name: str | None) -> Result:
     """Stop a demo fleet and remove everything of it."""
     from dvbboxes.demo import fleet
 
+    name = _name(context, name)
     ended = fleet.stop(name)
     return Result(DemoShown(name, "stopped" if ended else "not running"))
 
 
-def status(context: Context, name: str) -> Result:
+def status(context: Context, name: str | None) -> Result:
     """Show whether a demo fleet runs, where its configuration is, and its servers' ports (exit status 1: none runs)."""
     from dvbboxes.demo import fleet
 
+    name = _name(context, name)
     state = fleet.status(name)
     if state is None:
         return Result(DemoShown(name, "not running"), difference=True)
     return Result(_shown(state), difference=not all(one.alive for one in state.instances))
+
+
+def _name(context: Context, name: str | None) -> str:
+    return name or context.environ.get("DVBBOXES_DEMO") or "demo"
 
 
 def _shown(state: DemoState) -> DemoShown:

@@ -55,12 +55,16 @@ class DemoInstance:
 
 @dataclass(frozen=True, slots=True)
 class DemoState:
-    """A demo that runs: its name, folder, configuration file, the keeper's pid, and its instances in file order."""
+    """A demo that runs: its name, folder, configuration file, the keeper's pid, and its instances in file order.
+
+    ``last_day`` is the last one that it has a program for.
+    """
 
     name: str
     folder: str
     config_path: str
     keeper_pid: int
+    last_day: date
     instances: tuple[DemoInstance, ...]
 
 
@@ -93,7 +97,7 @@ def start(
         world = build(folder, Layout(TOWNS, content.channels), lock=(lock,))
         try:
             _load(world, content, trouble, today)
-            state = _write_state(name, world)
+            state = _write_state(name, world, max(content.days, default=today))
             world.servers.stay()
         except BaseException:
             world.close()
@@ -230,7 +234,7 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _write_state(name: str, world: World) -> DemoState:
+def _write_state(name: str, world: World, last_day: date) -> DemoState:
     instances = [
         (town, fqdn, world.replica(fqdn), world.master(fqdn)) for town, fqdns in TOWNS.items() for fqdn in fqdns
     ]
@@ -239,13 +243,15 @@ def _write_state(name: str, world: World) -> DemoState:
         str(world.servers.folder),
         str(world.config_path),
         world.servers.keeper_pid,
+        last_day,
         tuple(DemoInstance(town, fqdn, replica.port, master.port, True) for town, fqdn, replica, master in instances),
     )
     processes = {
         fqdn: [(replica.pid, replica.started), (master.pid, master.started)] for _, fqdn, replica, master in instances
     }
     processes[_KEEPER] = [(state.keeper_pid, process.started_at(state.keeper_pid))]
-    body = json.dumps({"state": asdict(state), "processes": processes})
+    stored = asdict(state) | {"last_day": last_day.isoformat()}
+    body = json.dumps({"state": stored, "processes": processes})
     replace_whole(world.servers.folder / _STATE, body.encode(), synced=False)
     return state
 
@@ -276,7 +282,8 @@ def _read_state(folder: Path) -> DemoState | None:
         DemoInstance(**{**each, "alive": all(process.is_alive(*one) for one in processes[each["fqdn"]])})
         for each in stored["state"]["instances"]
     )
-    return DemoState(**{**stored["state"], "instances": instances})
+    last_day = date.fromisoformat(stored["state"]["last_day"])
+    return DemoState(**{**stored["state"], "last_day": last_day, "instances": instances})
 
 
 def _signal(pid: int, started: str, number: signal.Signals) -> None:
