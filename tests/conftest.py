@@ -14,10 +14,11 @@ from dvbboxes.demo.servers import find_server
 from dvbboxes.demo.world import Layout, World, build
 from dvbboxes.errors import ServerStartError
 
-# Helpers that tests share (peers.py, processes.py) are imported by name: importlib mode puts no folder on the path.
+# Helpers that tests share (support/peers.py, clocks) are imported by name: importlib mode puts no folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).with_name("support")))
 
-import sshd  # found by the line above
+import sshd  # found by the lines above
 
 CHANNELS = (("85", "Ma chaine"), ("86", "Deuxième chaîne"))
 

@@ -19,9 +19,9 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import inmemory
 import processes
 import pytest
-import test_findings
 
 from dvbboxes import config, schedule, store, wire
 from dvbboxes.demo import fleet as demo
@@ -138,17 +138,17 @@ def test_trouble_is_of_each_kind_and_stands_in_the_programs_of_today_and_tomorro
     assert made == trouble.make(5.0, content, FQDNS, today)
 
 
-def demo_in_memory(today: date, zone: ZoneInfo, percent: float = demo.DEFAULT_TROUBLE) -> test_findings.World:
+def demo_in_memory(today: date, zone: ZoneInfo, percent: float = demo.DEFAULT_TROUBLE) -> inmemory.World:
     """Return what a demo that is started on this broadcast day holds, for the rules of ``check`` to look at."""
     content = sample.content(today)
-    world = test_findings.World(zone=zone, towns=demo.TOWNS, days=[day for day in content.days if day >= today])
+    world = inmemory.World(zone=zone, towns=demo.TOWNS, days=[day for day in content.days if day >= today])
     made = trouble.make(percent, content, world.fqdns, today)
     own = {(old.fqdn, old.day, old.service_id): old.names for old in made.old}
     for fqdn in world.fqdns:
         for (day, sid), names in content.programs.items():
             slots = schedule.lay_out(
-                *(day, own.get((fqdn, day, sid), names), content.durations, zone, test_findings.DAY_START),
-                test_findings.FOLDER,
+                *(day, own.get((fqdn, day, sid), names), content.durations, zone, inmemory.DAY_START),
+                inmemory.FOLDER,
             )
             world.programs[fqdn, day, sid] = Schedule(day, sid, slots)
         world.files[fqdn] = {f"{name}.ts": f"{seconds:.15g}" for name, seconds in content.durations.items()}

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_findings import ALL, DAYS, FULL, HOUR, NOW, OTHER, World, at
+from inmemory import ALL, DAYS, FULL, HOUR, NOW, OTHER, World, at
 
 from dvbboxes.findings import Code, Finding, Material, Severity, find, without
 from dvbboxes.model import Failure, FailureKind, Freshness, Gathered, State

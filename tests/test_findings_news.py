@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from test_findings import ALL, CHANNELS, DAYS, FULL, HOUR, NOW, ZONE, World
+from inmemory import ALL, CHANNELS, DAYS, FULL, HOUR, NOW, ZONE, World
 
 from dvbboxes.findings import Checked, Code, Finding, Looked, News, Recovered, Remembered, Severity, find, news
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_findings import ALL, DAYS, FULL, HOUR, NOW, OTHER, World, at
+from inmemory import ALL, DAYS, FULL, HOUR, NOW, OTHER, World, at
 
 from dvbboxes.findings import Code, Severity
 

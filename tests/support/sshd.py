@@ -24,7 +24,7 @@ from pathlib import Path
 from dvbboxes.demo.world import World
 from dvbboxes.model import SshSettings, SshTarget
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEADLINE = 20.0
 _ATTEMPTS = 10
 _SESSION = "Starting session: command"
