@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import redises
 from processes import LONG, Ran, environment
+from waiting import eventually
 
 from dvbboxes import config as configuration
 from dvbboxes import install
@@ -51,7 +52,7 @@ class Hosts:
         return envelope | instance
 
     def becomes(self, state: str) -> bool:
-        return redises.eventually(lambda: self.status()["state"] == state)
+        return eventually(lambda: self.status()["state"] == state)
 
 
 def _ip(*words: str) -> None:
@@ -105,7 +106,7 @@ def _two_hosts(stack: ExitStack, names: tuple[str, str], folder: Path, binary: s
     for name, conf, more in ((names[0], master, ()), (names[1], Path(kit.files[0].path), ("--supervised", "no"))):
         stack.enter_context(redises.started(ip, Path("netns"), "exec", name, binary, str(conf), *more, *quick))
     found = Hosts(names, folder, Path(configuration.load(config.path).path))
-    assert redises.eventually(lambda: found.status()["state"] in ("current", "suspect"))
+    assert eventually(lambda: found.status()["state"] in ("current", "suspect"))
     fill = ["ip", "netns", "exec", names[0], sys.executable, "-c", _FILL]
     subprocess.run(fill, env=environment(None, {}), check=True, timeout=LONG)
     assert found.becomes("current")
@@ -127,7 +128,7 @@ def test_a_pulled_cable_makes_the_replica_stale_and_its_data_are_read_on(hosts: 
     cut = hosts.status()
     assert (cut["link"], cut["programs"], cut["media"]) == ("down", 1, 1)
     assert cut["master_error"]
-    assert redises.eventually(lambda: (hosts.status()["age"] or 0) >= 1)
+    assert eventually(lambda: (hosts.status()["age"] or 0) >= 1)
     assert hosts.run("media", "search", "a").out.split()[0] == "a"
     assert hosts.run("media", "search", "a", "--max-age", "0").status == 6
     assert hosts.run("cluster", "status", "--timeout", "0.5").status == 1

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from clocks import shim, table
-from redises import eventually
+from waiting import eventually
 
 from dvbboxes.model import Endpoint
 from dvbboxes.store import Unanswered, ask

@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes import ROOT, environment
 from reading import files
+from waiting import eventually
 
 from dvbboxes import completion
 from dvbboxes.demo.world import World
@@ -91,20 +91,13 @@ def test_a_tab_prepares_nothing(fleet: World, tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_files_are_asked_for_once_then_listed_and_the_list_is_renewed_behind(fleet: World, tmp_path: Path) -> None:
     config = fleet.config_path
     cache = completion.cache_file(str(config), {"XDG_CACHE_HOME": str(tmp_path)})
     fleet.load({name: (files(film_a=5400, film_b=60, jt=1),) for name in fleet.layout.fqdns})
     # Who answers within 30 ms is asked; on a busy machine that may be nobody.
     assert set(tab("dvbboxes media show film_", config, tmp_path)[0]) <= {"film_a", "film_b"}
-    until(cache.exists)
+    assert eventually(cache.exists)
     assert cache.read_text().split() == ["film_a", "film_b", "jt"]
     cache.write_text("film_c\n")
     assert tab("dvbboxes media show film_", config, tmp_path)[0] == ["film_c"]
@@ -112,7 +105,7 @@ def test_files_are_asked_for_once_then_listed_and_the_list_is_renewed_behind(fle
         assert tab(f"dvbboxes media {line} film_", config, tmp_path)[0] == ["film_c"], line
     os.utime(cache, (0, 0))
     assert tab("dvbboxes media show film_", config, tmp_path)[0] == ["film_c"]
-    until(lambda: "film_c" not in cache.read_text())
+    assert eventually(lambda: "film_c" not in cache.read_text())
 
 
 def test_a_dead_fleet_is_not_waited_for(fleet: World) -> None:

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 import inmemory
 import processes
 import pytest
+from waiting import eventually
 
 from dvbboxes import config, schedule, store, wire
 from dvbboxes.demo import fleet as demo
@@ -75,15 +76,6 @@ def media_of(program: Schedule) -> list[str]:
 def server_pids(state: demo.DemoState) -> list[int]:
     stored = json.loads((Path(state.folder) / "state.json").read_text("utf-8"))
     return [pid for name in FQDNS for pid, _ in stored["processes"][name]]
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + LONG
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 # --- the sample and its trouble (pure) --------------------------------------------------------------------------------

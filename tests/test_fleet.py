@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import peers
 import pytest
+from waiting import eventually
 
 from dvbboxes import fleet as fleet_module
 from dvbboxes.aggregate import Holding
@@ -90,15 +91,6 @@ def failed(answer: Answer[Any]) -> Failure:
     return answer.error
 
 
-def eventually(condition: Callable[[], object]) -> bool:
-    end = time.monotonic() + LONG
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.002)
-    return True
-
-
 # --- the faults -------------------------------------------------------------------------------------------------------
 
 
@@ -140,11 +132,11 @@ def really_loading(world: World, odd: Servers, stack: Stack) -> Endpoint:
 
     def end() -> None:
         tell(endpoint, [(0, ("CONFIG", "SET", "key-load-delay", 0))])
-        assert eventually(lambda: not loads())
+        assert eventually(lambda: not loads(), pause=0.002)
         tell(endpoint, [(0, ("REPLICAOF", "NO", "ONE"))])
 
     stack.callback(end)
-    assert eventually(loads)
+    assert eventually(loads, pause=0.002)
     return endpoint
 
 

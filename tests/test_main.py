@@ -11,7 +11,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import peers
 import processes
 import pytest
 from processes import Ran, run, run_many
+from waiting import eventually
 
 from dvbboxes import __version__
 from dvbboxes.main import LONE, NOUNS, make_manager, verbs
@@ -374,12 +374,13 @@ def test_colour_is_for_terminals_that_want_it(folder: Path) -> None:
 
 def _wait_until_it_waits(pid: int) -> None:
     """Return once a process has been asleep at ten looks, one after the other."""
-    end, asleep = time.monotonic() + processes.LONG, 0
-    while asleep < 10:
-        assert time.monotonic() < end, "it never waits"
-        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-        asleep = asleep + 1 if state == "S" else 0
-        time.sleep(0.01)
+    states: list[str] = []
+
+    def asleep() -> bool:
+        states.append(Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0])
+        return states[-10:] == ["S"] * 10
+
+    assert eventually(asleep), "it never waits"
 
 
 def test_an_interruption_is_one_line_and_its_own_status(folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import sshd
 from filming import DAY, NOW, Studio
 from processes import run
+from waiting import eventually
 
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
@@ -161,15 +162,9 @@ def test_an_instance_that_could_not_be_asked_refuses_it(studio: Studio, which: s
 
 
 def wait_for_link_down(studio: Studio, fqdn: str) -> None:
-    import time
-
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        (said,) = tell(studio.stage.world.replica(fqdn).endpoint, [(0, ("INFO", "replication"))])
-        if b"master_link_status:down" in said:
-            return
-        time.sleep(0.05)
-    raise AssertionError("the link is still up")
+    replica = studio.stage.world.replica(fqdn).endpoint
+    down = eventually(lambda: b"master_link_status:down" in tell(replica, [(0, ("INFO", "replication"))])[0])
+    assert down, "the link is still up"
 
 
 def test_a_failure_on_one_is_told_its_programs_keep_the_name_and_resume_does_the_rest(studio: Studio) -> None:

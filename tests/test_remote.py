@@ -18,6 +18,7 @@ import pytest
 import sshd
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import eventually
 
 from dvbboxes import remote, store
 from dvbboxes.demo.world import World
@@ -35,16 +36,6 @@ PRINT = "import json, sys; print(json.dumps(sys.argv[1:]))"
 
 def instance(target: SshTarget, name: str = "dvb-1") -> Instance:
     return Instance("town", name, Endpoint(), Endpoint(), target, ZoneInfo("Indian/Antananarivo"))
-
-
-def eventually(condition: Callable[[], bool], seconds: float = LONG) -> bool:
-    """Return whether the condition came true within that time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def clients(word: str) -> list[str]:

@@ -20,6 +20,7 @@ import redises
 from hypothesis import given
 from hypothesis import strategies as st
 from redises import SECRETS, configured, locked_pair, places, running, to_the_master
+from waiting import eventually
 
 from dvbboxes import config as configuration
 from dvbboxes import install
@@ -312,7 +313,7 @@ def test_what_is_rendered_runs_follows_with_its_password_and_lets_readers_read_a
         assert redises.link(replica)["master_link_status"] == "down"  # the master does not know it yet
         to_the_master(master, kit)
         tell(master, [(0, ("SET", "k", "v"))])
-        assert redises.eventually(lambda: redises.replies(replica, ("GET", "k")) == [b"v"])
+        assert eventually(lambda: redises.replies(replica, ("GET", "k")) == [b"v"])
         refused = redises.replies(
             replica, ("SET", "k", "w"), ("CONFIG", "GET", "masterauth"), ("SHUTDOWN",), ("REPLICAOF", "NO", "ONE")
         )
@@ -339,12 +340,12 @@ def test_a_restart_begins_with_what_was_there_though_the_master_is_gone(
     conf = short / "redis/redis-a.conf"
     with running(redis_server, config, where) as kit:
         replica = kit.instance.replica
-        assert redises.eventually(lambda: redises.replies(replica, ("GET", "k")) == [b"v"])
+        assert eventually(lambda: redises.replies(replica, ("GET", "k")) == [b"v"])
     with redises.started(redis_server, conf, "--supervised", "no", "--save", "1 1"):
         # A plain kill has no time to save; what systemd's SIGTERM does is asked for by the same save points.
-        assert redises.eventually(lambda: (short / "lib/dump-a.rdb").exists())
+        assert eventually(lambda: (short / "lib/dump-a.rdb").exists())
     with redises.started(redis_server, conf, "--supervised", "no", "--replicaof", f"127.0.0.1 {redises.free_port()}"):
-        assert redises.eventually(lambda: redises.replies(replica, ("GET", "k")) == [b"v"])
+        assert eventually(lambda: redises.replies(replica, ("GET", "k")) == [b"v"])
         assert redises.link(replica)["master_link_status"] == "down"
 
 
@@ -364,7 +365,7 @@ def test_a_replica_as_configured_is_told_from_one_that_follows_another(
     config = locked_pair(short, masters["one"].endpoint)
     with running(redis_server, config, places(short)) as kit:
         to_the_master(masters["one"].endpoint, kit)
-        assert redises.eventually(lambda: redises.link(kit.instance.replica).get("master_link_status") == "up")
+        assert eventually(lambda: redises.link(kit.instance.replica).get("master_link_status") == "up")
         result, found = verified(config)
         assert {what: finding.level for what, finding in found.items() if what not in ("file", "process")} == {
             "master": Level.OK, "link": Level.OK, "role": Level.OK, "user": Level.OK, "version": Level.OK,
@@ -469,7 +470,7 @@ def test_a_process_older_than_its_file_is_seen(tmp_path: Path) -> None:
     with subprocess.Popen([str(replaced), "600"]) as process:
         try:
             old = server | {"process_id": str(process.pid)}
-            assert redises.eventually(lambda: Path(f"/proc/{process.pid}/exe").readlink() == replaced)
+            assert eventually(lambda: Path(f"/proc/{process.pid}/exe").readlink() == replaced)
             assert install.process_facts(kit, old, age + 200, "").stale_binary is False
             replaced.unlink()
             assert install.process_facts(kit, old, age + 200, "").stale_binary is True

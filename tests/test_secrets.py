@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import redises
 from processes import run, run_many
+from waiting import eventually
 
 from dvbboxes import config as configuration
 from dvbboxes.commands import Context
@@ -65,7 +66,7 @@ def site(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         (folder / "85.txt").write_text(LISTING)
         with redises.running(redis_server, config, redises.places(folder)) as kit:
             _lock(masters, kit)
-            assert redises.eventually(lambda: redises.link(kit.instance.replica).get("master_link_status") == "up")
+            assert eventually(lambda: redises.link(kit.instance.replica).get("master_link_status") == "up")
             yield Site(folder, path)
 
 

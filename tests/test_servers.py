@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from dvbboxes import store
 from dvbboxes.demo import keeper, process, servers
@@ -24,16 +25,6 @@ from dvbboxes.model import FailureKind
 ROOT = Path(__file__).parents[1]
 PAIR = (servers.Wanted("master"), servers.Wanted("replica", "master"))
 LONG = 20.0
-
-
-def eventually(condition: Callable[[], bool], seconds: float = LONG) -> bool:
-    """Return whether the condition came true within that time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def script(path: Path, text: str) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 import certificates
 import pytest
 import redises
+from waiting import eventually
 
 from dvbboxes import config as configuration
 from dvbboxes import install
@@ -80,7 +81,7 @@ def site(need: Callable[[object, str], None], tmp_path_factory: pytest.TempPathF
         stack.enter_context(redises.started(binary, conf, log=folder / "log/master"))
         stack.enter_context(redises.started(binary, Path(kit.files[0].path), "--supervised", "no"))
         found = Site(folder, config, kit)
-        up = redises.eventually(lambda: redises.link(kit.instance.replica).get("master_link_status") == "up")
+        up = eventually(lambda: redises.link(kit.instance.replica).get("master_link_status") == "up")
         assert up, (folder / "log/redis-server-a.log").read_text()
         yield found
 
@@ -101,7 +102,7 @@ def test_reading_writing_and_replicating_all_go_over_tls_with_passwords(site: Si
     with Fleet(Side.MASTER) as masters:
         written = masters.ask(site.config.instances, Request(((0, ("ZADD", "24112026:85", "1", "/x/a.ts:0")),)), LONG)
     assert [answer.value for answer in written.answers] == [[1]]
-    assert redises.eventually(lambda: redises.replies(site.instance.replica, ("DBSIZE",)) == [1])
+    assert eventually(lambda: redises.replies(site.instance.replica, ("DBSIZE",)) == [1])
     result: Result = status(Context(site.config.path, 1.8e9), **asking())
     assert result.status is ExitStatus.DONE
     (one,) = result.view.instances  # type: ignore[attr-defined]

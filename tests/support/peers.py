@@ -10,12 +10,12 @@ import contextlib
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import hiredis
+from waiting import eventually
 
 from dvbboxes.model import Endpoint
 from dvbboxes.store import ReplyError
@@ -218,9 +218,7 @@ def full_backlog() -> Iterator[Endpoint]:
         yield Endpoint("127.0.0.1", int(listener.getsockname()[1]))
 
 
-def wait_until_gone(pid: int, deadline: float = 20.0) -> None:
+def wait_until_gone(pid: int) -> None:
     """Wait until a killed server is collected by its keeper, which only then can start it again."""
-    end = time.monotonic() + deadline
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < end, f"process {pid} is still there"
-        time.sleep(0.002)
+    gone = eventually(lambda: not Path(f"/proc/{pid}").exists(), pause=0.002)
+    assert gone, f"process {pid} is still there"

@@ -7,9 +7,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from waiting import eventually
 
 from dvbboxes import config as configuration
 from dvbboxes import install
@@ -18,7 +19,6 @@ from dvbboxes.model import Config, Endpoint, FailureKind
 from dvbboxes.replicas import Kit, Places, kits
 from dvbboxes.store import ReplyError, Unanswered, ask
 
-LONG = 30.0
 #: The kernel ends it with us, however we end; elsewhere than on Linux it is ended by the ``with`` block alone.
 _ORPHANED = """
 import ctypes, os, sys
@@ -49,16 +49,6 @@ def started(binary: str, config: Path, *options: str, log: Path | None = None) -
         finally:
             server.kill()
             server.wait()
-
-
-def eventually(condition: Callable[[], object], deadline: float = LONG) -> bool:
-    """Return whether a condition comes true within ``deadline`` seconds."""
-    end = time.monotonic() + deadline
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def replies(endpoint: Endpoint, *commands: Sequence[str], db: int = 0) -> list[object]:

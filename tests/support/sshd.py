@@ -16,10 +16,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from waiting import eventually
 
 from dvbboxes.demo.world import World
 from dvbboxes.model import SshSettings, SshTarget
@@ -120,9 +121,8 @@ class Sshd:
         for pid in _children(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + DEADLINE
-        while _children(self.process.pid) and time.monotonic() < end:
-            time.sleep(0.01)  # it collects them itself; a container's first process may not
+        # It collects them itself; a container's first process may not.
+        eventually(lambda: not _children(self.process.pid), DEADLINE)
         self.process.terminate()
         self.process.wait(DEADLINE)
 
@@ -163,11 +163,9 @@ class Sshd:
         return "\n".join([*lines, ""])
 
     def _is_up(self) -> bool:
-        end = time.monotonic() + DEADLINE
-        while self.process.poll() is None and time.monotonic() < end:
-            if "Server listening" in self.log:
-                return True
-            time.sleep(0.01)
+        eventually(lambda: self.process.poll() is not None or "Server listening" in self.log, DEADLINE)
+        if self.process.poll() is None and "Server listening" in self.log:
+            return True
         self.process.kill()
         self.process.wait()
         return False
