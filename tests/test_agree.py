@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import peers
 import pytest
-from reading import ALL, DAY, Shown, Stage, clock
+from reading import DAY, Stage, clock
+from stages import ALL, Shown
 
 from dvbboxes.aggregate.cluster import ClusterStatus
-from dvbboxes.commands import Context, cluster
 from dvbboxes.config import load
 from dvbboxes.demo import loading, sample, trouble
 from dvbboxes.demo.world import World
@@ -185,9 +184,7 @@ def test_media_check_agrees_with_itself(stage: Stage) -> None:
 
 
 def test_cluster_status_agrees_with_itself(stage: Stage) -> None:
-    given: dict[str, Any] = dict.fromkeys(("towns", "instances", "max_age"))
-    verb: Callable[..., Any] = cluster.status
-    shown = Shown("cluster status", verb(Context(str(stage.config), NOW), timeout="20", **given))
+    shown = stage.ask("cluster status", now=NOW)
     assert isinstance(shown.result.view, ClusterStatus)
     table = [cells(line) for line in shown.lines[1:5]]
     instances = shown.envelope["instances"]

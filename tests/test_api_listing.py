@@ -12,8 +12,9 @@ from typing import Any
 
 import peers
 import pytest
-from applying import ALL, DAY, NEXT, START, Stage, key_of, program, storing
+from applying import DAY, NEXT, START, Stage, key_of, program, storing
 from processes import environment
+from stages import ALL
 
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
@@ -37,7 +38,7 @@ said = Listing.apply([json.loads(day) for day in parsed], "85", *map(json.loads,
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    found = Stage(fleet, tmp_path, fleet.config_path)
+    found = Stage(fleet, tmp_path)
     found.load()
     return found
 

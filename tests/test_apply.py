@@ -20,11 +20,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from applying import ALL, DAY, NEXT, NOW, SATURDAY, SECONDS, START, ZONE, Done, Program, Stage, key_of, program, storing
+from applying import DAY, NEXT, NOW, SATURDAY, SECONDS, START, Program, Stage, key_of, program, storing
 from processes import environment, run
 from sshd import Hosts
+from stages import ALL, ZONE, Shown
 
-from dvbboxes.commands.history import COMMAND as HISTORY
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
 from dvbboxes.errors import BadDay, ExitStatus, Refused, UsageError
@@ -40,7 +40,7 @@ WHOLE = ("film", "clip")
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    return Stage(fleet, tmp_path, fleet.config_path)
+    return Stage(fleet, tmp_path)
 
 
 @pytest.fixture
@@ -457,7 +457,7 @@ def test_a_second_run_is_turned_away_and_told_by_whom(stage: Stage) -> None:
 # --- dvbbox's update --------------------------------------------------------------------------------------------------
 
 
-def lines_of(done: Done) -> dict[str, tuple[str, str]]:
+def lines_of(done: Shown) -> dict[str, tuple[str, str]]:
     return {line["instance"]: (line["update"], line["update_text"]) for line in done.data["programs"]}
 
 
@@ -564,11 +564,11 @@ def test_history_tells_the_runs_one_run_and_a_day_in_all_three_forms(stage: Stag
     file = stage.write((DAY, WHOLE))
     stage.apply(file, instances=["town1-1", "town2-1"])
     stage.apply(stage.write((NEXT, WHOLE), name="later"), instances=["town1-1"])
-    runs = stage.run(HISTORY, "history")
+    runs = stage.run("history")
     assert [run_["run"] for run_ in runs.data["runs"]] == [2, 1]
     assert [row["run"] for row in runs.rows] == ["2", "1"]
     assert [line.split()[0] for line in runs.text.splitlines()[1:3]] == ["2", "1"]
-    whole = stage.run(HISTORY, "history", id="1")
+    whole = stage.run("history", id="1")
     assert (whole.status, whole.data["digest"]) == (
         ExitStatus.DONE,
         hashlib.sha256(Path(file).read_bytes()).hexdigest(),
@@ -578,15 +578,15 @@ def test_history_tells_the_runs_one_run_and_a_day_in_all_three_forms(stage: Stag
     ]
     assert any(line.endswith("town1-1 25/11 85: planned: replace 1 by 2") for line in whole.text.splitlines())
     assert any(line.endswith("town1-1, town2-1 25/11 85: verified") for line in whole.text.splitlines())
-    day = stage.run(HISTORY, "history", day="25/11/2026")
+    day = stage.run("history", day="25/11/2026")
     assert {event["run"] for event in day.data["events"]} == {1}
     assert [row["text"] for row in day.rows] == [event["text"] for event in day.data["events"]]
-    owed = stage.run(HISTORY, "history", owed=True)
+    owed = stage.run("history", owed=True)
     assert (owed.status, owed.text) == (ExitStatus.DONE, "nothing is owed\n")
-    other = stage.run(HISTORY, "history", services=["86"])
+    other = stage.run("history", services=["86"])
     assert other.text == "nothing of that was written from here\n"
     with pytest.raises(UsageError, match=r"no run is called '9' \(there are: 2, 1\)"):
-        stage.run(HISTORY, "history", id="9")
+        stage.run("history", id="9")
 
 
 # --- the samples ------------------------------------------------------------------------------------------------------
@@ -612,7 +612,7 @@ def test_the_sample_listings_shifted_to_tomorrow_go_on_air_with_one_command(
 ) -> None:
     """And ``program show`` and ``program diff`` agree with them to the second."""
     world = small_fleet(channels=(("2", "BBC2"), ("5", "Channel 5")))
-    stage = Stage(world, tmp_path, world.config_path)
+    stage = Stage(world, tmp_path)
     pairs = [line.split("\t") for line in (samples / "durations.tsv").read_text("utf-8").splitlines()]
     seconds = {name: float(value) for name, value in pairs}
     known: Command = (1, ("MSET", *(part for pair in pairs for part in pair)))

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import peers
 import pytest
-from applying import ALL, DAY, NEXT, Done, Stage, key_of, program, storing
+from applying import DAY, NEXT, Stage, key_of, program, storing
 from sshd import Hosts
+from stages import ALL, Shown
 
 from dvbboxes.apply import masters
-from dvbboxes.commands.history import COMMAND as HISTORY
 from dvbboxes.demo.servers import Server, tell
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ConfigError, ExitStatus, JournalError
@@ -40,7 +40,7 @@ OLD = program("jt", "clip")
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
     """A stage where everybody holds an old program of that day."""
-    found = Stage(fleet, tmp_path, fleet.config_path)
+    found = Stage(fleet, tmp_path)
     found.load(storing(OLD))
     return found
 
@@ -67,7 +67,7 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
-def others_are_done(stage: Stage, done: Done) -> None:
+def others_are_done(stage: Stage, done: Shown) -> None:
     """Check that no other instance noticed."""
     for fqdn in OTHERS:
         assert stage.master(fqdn) == stage.replica(fqdn) == program(*WHOLE)
@@ -76,7 +76,7 @@ def others_are_done(stage: Stage, done: Done) -> None:
     assert not done.data["whole"]
 
 
-def recorded(stage: Stage, done: Done) -> ChangeState:
+def recorded(stage: Stage, done: Shown) -> ChangeState:
     """Return what the journal says of the bad one, and check that it and the report say the same."""
     with Journal.open(stage.data) as journal:
         whole = journal.run(done.data["run"])
@@ -113,7 +113,7 @@ def unreachable(stage: Stage, why: str) -> None:
     others_are_done(stage, done)
     assert recorded(stage, done) is ChangeState.PLANNED
     assert f"! {BAD} 25/11 85: planned: owed: its master could not be looked at" in done.text
-    owed = stage.run(HISTORY, "history", owed=True)
+    owed = stage.run("history", owed=True)
     assert owed.status is ExitStatus.DIFFERENCE
     assert BAD in owed.text
 
@@ -181,7 +181,7 @@ def test_a_master_that_is_itself_a_replica(stage: Stage) -> None:
 # --- a master that fails while it is written to -----------------------------------------------------------------------
 
 
-def written_but_for_one(stage: Stage) -> Done:
+def written_but_for_one(stage: Stage) -> Shown:
     done = stage.apply(stage.write((DAY, WHOLE)), yes=False)
     others_are_done(stage, done)
     return done

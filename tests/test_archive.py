@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from applying import ALL, DAY, NEXT, NOW, SECONDS, START, Stage, program, storing
+from applying import DAY, NEXT, NOW, SECONDS, START, Stage, program, storing
 from going import BACKUP, RESTORE, ROLLBACK, go, runs, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages import ALL
 
 from dvbboxes.archive import MAGIC, Archive, Contents, read, write
 from dvbboxes.demo.servers import tell
@@ -26,7 +27,7 @@ OTHER = ("film", "jt", "clip")
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    return Stage(fleet, tmp_path, fleet.config_path)
+    return Stage(fleet, tmp_path)
 
 
 # --- the format -----------------------------------------------------------------------------------------------------

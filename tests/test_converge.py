@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from applying import ALL, DAY, NEXT, START, Program, Stage, program, storing
+from applying import DAY, NEXT, START, Program, Stage, program, storing
 from going import CONVERGE, HISTORY, ROLLBACK, go, hidden, resume, whole
+from stages import ALL
 
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
@@ -25,14 +26,14 @@ TODAY: dict[str, Any] = {"day": "25/11/2026", "services": ["85"]}
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    return Stage(fleet, tmp_path, fleet.config_path)
+    return Stage(fleet, tmp_path)
 
 
 @pytest.fixture
 def three(small_fleet: Callable[..., World], tmp_path: Path) -> Stage:
     """One town of three."""
     world = small_fleet(1, 3)
-    return Stage(world, tmp_path, world.config_path)
+    return Stage(world, tmp_path)
 
 
 def put(stage: Stage, fqdn: str, command: Command) -> None:

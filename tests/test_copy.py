@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from applying import ALL, DAY, NEXT, START, Done, Stage, program, storing
+from applying import DAY, NEXT, START, Stage, program, storing
 from going import COPY, DELETE, ROLLBACK, go, hidden, resume, runs, whole
+from stages import ALL, Shown
 
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus, Refused, UnknownName, UsageError
@@ -21,10 +22,10 @@ THEN = DAY + timedelta(days=14)
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    return Stage(fleet, tmp_path, fleet.config_path)
+    return Stage(fleet, tmp_path)
 
 
-def copy(stage: Stage, day: str = "25/11/2026", to: str = "09/12/2026", **options: Any) -> Done:
+def copy(stage: Stage, day: str = "25/11/2026", to: str = "09/12/2026", **options: Any) -> Shown:
     return go(stage, COPY, day=day, to=to, **({"services": ["85"]} | options))
 
 

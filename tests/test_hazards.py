@@ -13,7 +13,8 @@ from typing import Any
 
 import peers
 import pytest
-from reading import ALL, DAY, START, Shown, Stage, clock, files, held
+from reading import DAY, START, Stage, clock, files, held
+from stages import ALL, Shown
 
 from dvbboxes import api
 from dvbboxes.demo.servers import Server, tell

@@ -46,7 +46,7 @@ BAD: dict[str, tuple[str | bytes, list[tuple[int, str]]]] = {
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    found = Stage(fleet, tmp_path, fleet.config_path)
+    found = Stage(fleet, tmp_path)
     found.load()
     return found
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import run
-from reading import DAY, START, Shown, Stage, clock, files, held
+from reading import DAY, START, Stage, clock, files, held
+from stages import Shown
 
 from dvbboxes.aggregate.media import nearest
 from dvbboxes.commands.media import read_names

@@ -339,7 +339,7 @@ def test_media_update_runs_everywhere_and_one_failure_is_told(studio: Studio) ->
 
 
 def test_program_update_says_what_it_changed_and_an_apply_still_knows_its_own(studio: Studio) -> None:
-    studio.stage.replace.clear()  # as dvbbox sees its disks: nothing is to be repaired
+    studio.stage.settings.clear()  # as dvbbox sees its disks: nothing is to be repaired
     studio.load()
     listing = studio.stage.write((DAY, ["jt", "film", "clip"]))
     assert studio.stage.apply(listing).status is ExitStatus.DONE

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from applying import ALL, DAY, NOW, SECONDS, START, Done, Stage, program, storing
+from applying import DAY, NOW, SECONDS, START, Stage, program, storing
+from stages import ALL, Shown
 
-from dvbboxes.commands import Result, check
-from dvbboxes.commands import media as media_noun
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus, JournalError, Refused, UsageError
 from dvbboxes.journal import Journal
@@ -27,23 +26,11 @@ NEXT = DAY + timedelta(days=1)
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    return Stage(fleet, tmp_path, fleet.config_path)
+    return Stage(fleet, tmp_path)
 
 
-def run(stage: Stage, verb: str, *words: str, now: float = NOW, **options: Any) -> Done:
-    (found,) = (each for each in media_noun.VERBS if each.name == verb)
-    given: dict[str, Any] = {}
-    positional = list(words)
-    for option in found.options:
-        if not option.names[0].startswith("-"):
-            given[option.names[0]] = positional.pop(0) if positional else None
-            continue
-        dest = option.settings.get("dest") or max(option.names, key=len).lstrip("-").replace("-", "_")
-        blank = False if option.settings.get("action") == "store_true" else None
-        given[dest] = option.settings.get("default", blank)
-    assert not positional
-    result: Result = found.run(stage.context(now), **(given | options))
-    return Done(f"media {verb}", result)
+def run(stage: Stage, verb: str, *words: str, **options: Any) -> Shown:
+    return stage.run(f"media {verb}", *words, **options)
 
 
 def stored(*entries: tuple[str, float]) -> Stored:
@@ -272,6 +259,5 @@ def test_a_server_that_was_off_is_named_by_the_check_when_it_is_back(stage: Stag
 
 def withdrawn_on(stage: Stage, timeout: str) -> list[str]:
     """Return the instances that ``check`` names because of a withdrawn file."""
-    scope = {"towns": None, "instances": None, "timeout": timeout, "max_age": None}
-    done = Done("check", check.check(stage.context(NOW), "1", None, False, None, False, **scope))
+    done = stage.run("check", days="1", timeout=timeout)
     return [fqdn for one in done.data["findings"] if one["code"] == "withdrawn" for fqdn in one["instances"]]

@@ -7,8 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from applying import ALL, DAY, START, Stage, program
-from going import CONVERGE, HISTORY, PROGRAM, go, resume
+from applying import DAY, START, Stage, program
+from going import CONVERGE, DIFF, HISTORY, go, resume
+from stages import ALL
 
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus
@@ -30,7 +31,7 @@ BEFORE, BACK = START - 3600, START + 2 * 86400 + 3600
 def stage(small_fleet: Callable[..., World], tmp_path: Path) -> Stage:
     """A fleet that keeps its data over a restart, put through the outage up to the server's return."""
     world = small_fleet(settings=("appendonly yes", "appendfsync always"))
-    stage = Stage(world, tmp_path, world.config_path)
+    stage = Stage(world, tmp_path)
     stage.load()
     done = stage.apply(stage.write(*((day, OLD) for day in DAYS)), now=BEFORE)
     assert done.status is ExitStatus.DONE
@@ -52,7 +53,7 @@ def on_air_and_after(stage: Stage) -> list[bool]:
 
 def test_the_old_longer_program_is_seen_and_not_brought_home_by_itself(stage: Stage) -> None:
     assert stage.master(OFF) == program(*OLD)
-    diff = go(stage, PROGRAM["diff"], day=SPAN, services=["85"], now=BACK)
+    diff = go(stage, DIFF, day=SPAN, services=["85"], now=BACK)
     assert diff.status is ExitStatus.DIFFERENCE
     assert "3 instances" in diff.text and OFF in diff.text
     owed = go(stage, HISTORY, owed=True)
@@ -78,7 +79,7 @@ def test_converge_brings_it_home_too_and_the_longer_program_wins_nowhere(stage: 
     assert on_air_and_after(stage) == [False, False, True, True]
     resume(stage, 2, now=BACK)
     assert on_air_and_after(stage) == [False, False, True, True]
-    again = go(stage, PROGRAM["diff"], day=days, services=["85"], now=BACK)
+    again = go(stage, DIFF, day=days, services=["85"], now=BACK)
     assert again.status is ExitStatus.DONE
 
 

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import peers
 import pytest
-from reading import DAY, START, Entries, Shown, Stage, clock, files, held
+from reading import DAY, START, Entries, Stage, clock, files, held
+from stages import Shown
 
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus

@@ -8,7 +8,8 @@ from typing import Any
 
 import peers
 import pytest
-from reading import DAY, Shown, Stage, clock, files, held
+from reading import DAY, Stage, clock, files, held
+from stages import Shown
 
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import peers
 import pytest
-from reading import DAY, Entries, Shown, Stage, clock, files, held
+from reading import DAY, Entries, Stage, clock, files, held
+from stages import Shown
 
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus

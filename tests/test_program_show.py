@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ from typing import Any
 import peers
 import pytest
 import reading
+import stages
 from processes import run
-from reading import ALL, DAY, START, ZONE, Entries, clock, files
+from reading import DAY, START, Entries, clock, files
 from reading import held as program
+from stages import ALL
 
-from dvbboxes.commands import Context
-from dvbboxes.commands.program import show
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus
@@ -33,43 +32,12 @@ SHORTER: Entries = (("film_a", "07:30"), ("film_b", "23:00"))
 FILES = files(film_a=16200, jt=1800, film_b=7200.5)
 
 
-@dataclass
-class Stage:
-    """A fleet whose configuration is in a zone of its own; ``load`` gives the instances what they hold."""
-
-    world: World
-    folder: Path
-    ports: dict[str, int] = field(default_factory=dict)
-    extra: str = ""
-
-    def load(self, **held: Sequence[Command]) -> None:
-        """Load instances, named ``town1_1`` and so on; ``others`` are all the rest. Everyone has :data:`FILES`."""
-        rest = held.pop("others", ())
-        commands = {fqdn: [FILES, *held.pop(fqdn.replace("-", "_"), rest)] for fqdn in ALL}
-        assert not held
-        self.world.load(commands)
-
-    @property
-    def config(self) -> Path:
-        text = self.world.config_path.read_text("utf-8")
-        for fqdn, port in self.ports.items():
-            text, changed = re.subn(rf"^{fqdn}=\d+$", f"{fqdn}={port}", text, flags=re.M)
-            assert changed == 1
-        text += f"\n[SCHEDULE]\ntimezone={ZONE.key}\n"
-        if self.extra:
-            fqdn, setting = self.extra.split(" ")
-            text = text.replace(f"[INSTANCE:{fqdn}]\n", f"[INSTANCE:{fqdn}]\n{setting}\n")
-        path = self.folder / "configuration"
-        path.write_text(text, "utf-8")
-        return path
-
+class Stage(reading.Stage):
     def show(self, day: str = "24112026", *, now: float = BEFORE, **options: Any) -> Shown:
-        given: dict[str, Any] = dict.fromkeys(("since", "until", "services", "towns", "instances", "max_age"))
-        given |= {"services": ["85"], "timeout": "20"} | options
-        return Shown("program show", show(Context(str(self.config), now), day, **given))
+        return Shown("program show", self.run("program show", day, now=now, **({"services": ["85"]} | options)).result)
 
 
-class Shown(reading.Shown):
+class Shown(stages.Shown):
     """One result in its three forms, and what stands in a program."""
 
     @property
@@ -93,7 +61,10 @@ class Shown(reading.Shown):
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    return Stage(fleet, tmp_path)
+    """A stage where everybody has FILES."""
+    found = Stage(fleet, tmp_path)
+    found.load(others=[FILES])
+    return found
 
 
 # --- which program ----------------------------------------------------------------------------------------------------
@@ -254,7 +225,7 @@ def test_a_town_with_a_program_of_its_own_has_a_block_of_its_own(stage: Stage) -
 
 def test_an_instance_that_does_not_carry_a_channel_is_neither_missed_nor_asked_of_it(stage: Stage) -> None:
     stage.load(town1_2=[], others=[program(LONGER, sid="86"), program(LONGER)])
-    stage.extra = "town1-2 channels=85"
+    stage.setting("town1-2", "channels=85")
     shown = stage.show(services=["86"])
     assert "town1, town2: 3 of 3 agree" in shown.lines
     assert shown.status is ExitStatus.DONE

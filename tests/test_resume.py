@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from applying import ALL, DAY, NEXT, NOW, SECONDS, START, Stage, program, storing
+from applying import DAY, NEXT, NOW, SECONDS, START, Stage, program, storing
 from going import CONVERGE, HISTORY, ROLLBACK, go, hidden, resume, runs, whole
 from sshd import Hosts
+from stages import ALL
 
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
@@ -26,7 +27,7 @@ LAST = ALL[3]
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    return Stage(fleet, tmp_path, fleet.config_path)
+    return Stage(fleet, tmp_path)
 
 
 def written(stage: Stage) -> list[bytes]:

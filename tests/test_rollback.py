@@ -7,8 +7,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from applying import ALL, DAY, NEXT, START, Stage, program, storing
+from applying import DAY, NEXT, START, Stage, program, storing
 from going import HISTORY, ROLLBACK, go, hidden, resume, runs, whole
+from stages import ALL
 
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
@@ -39,7 +40,7 @@ ODD = [
 
 @pytest.fixture
 def stage(fleet: World, tmp_path: Path) -> Stage:
-    return Stage(fleet, tmp_path, fleet.config_path)
+    return Stage(fleet, tmp_path)
 
 
 def test_what_stood_before_is_put_back_member_for_member_score_for_score(stage: Stage) -> None:

@@ -6,18 +6,16 @@ Every instance is a host with sshd and dvbbox; its media folder is a real one. A
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import sshd
-from applying import DAY, NOW, SECONDS, ZONE, Done, Program, Stage, program
+from applying import DAY, NOW, SECONDS, Program, Stage, program
+from stages import ZONE, Shown
 
-from dvbboxes.commands import Result, Verb
-from dvbboxes.commands import media as media_noun
-from dvbboxes.commands import program as program_noun
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
 from dvbboxes.wire import Command, program_key
@@ -107,24 +105,6 @@ class Studio:
         keys = self.hosts[self.fqdns[0]].sshd._keys
         return shlex.join(["ssh", "-o", "BatchMode=yes", *keys.options()])
 
-    def run(self, command: str, *words: Any, **options: Any) -> Done:
-        """Run a command of media or program with its defaults; ``now`` is the time, ``progress`` told how far it is."""
-        noun, name = command.split()
-        verbs: Mapping[str, tuple[Verb, ...]] = {"media": media_noun.VERBS, "program": program_noun.VERBS}
-        (verb,) = (each for each in verbs[noun] if each.name == name)
-        more = {key: options.pop(key) for key in ("now", "progress") if key in options}
-        given: dict[str, Any] = {}
-        positional = list(words)
-        for option in verb.options:
-            flags = [flag for flag in option.names if flag.startswith("-")]
-            if not flags:
-                given[option.names[0]] = positional.pop(0) if positional else None
-                continue
-            dest = option.settings.get("dest") or max(option.names, key=len).lstrip("-").replace("-", "_")
-            blank: Any = False if option.settings.get("action") == "store_true" else None
-            given[dest] = option.settings.get("default", blank)
-        assert not positional
-        unknown = options.keys() - given.keys()
-        assert not unknown, unknown
-        run: Callable[..., Result] = verb.run
-        return Done(command, run(self.stage.context(command=command, **more), **(given | options)))
+    def run(self, command: str, *words: Any, **options: Any) -> Shown:
+        """Run a command of media or program; ``now`` is the time, ``progress`` told how far it is."""
+        return self.stage.run(command, *words, **options)

@@ -1,4 +1,4 @@
-"""What the tests of undoing share: any verb run in this process on a :class:`applying.Stage`, and masters that hide."""
+"""What the tests of undoing share: any command run on a :class:`applying.Stage`, and masters that hide."""
 
 from __future__ import annotations
 
@@ -7,32 +7,27 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from applying import NOW, Done, Stage, _default
+from applying import NOW, Stage
+from stages import Shown, untyped, verb_of
 
-from dvbboxes.commands import Verb, archiving, converging, copying, history, rollback
-from dvbboxes.commands.program import VERBS
+from dvbboxes.commands import archiving, converging, copying
 from dvbboxes.journal import Journal
 from dvbboxes.records import WholeRun
 
-PROGRAM = {verb.name: verb for verb in VERBS}
-ROLLBACK = rollback.COMMAND
-HISTORY = history.COMMAND
-CONVERGE, COPY, DELETE = PROGRAM["converge"], PROGRAM["copy"], PROGRAM["delete"]
-BACKUP, RESTORE = PROGRAM["backup"], PROGRAM["restore"]
-assert (CONVERGE.run, COPY.run, BACKUP.run) == (converging.converge, copying.copy, archiving.backup)
+ROLLBACK, HISTORY, DIFF = "rollback", "history", "program diff"
+CONVERGE, COPY, DELETE = "program converge", "program copy", "program delete"
+BACKUP, RESTORE = "program backup", "program restore"
+RUN = [verb_of(command).run for command in (CONVERGE, COPY, BACKUP)]
+assert [converging.converge, copying.copy, archiving.backup] == RUN
 
 
-def go(stage: Stage, verb: Verb, *, now: float = NOW, command: str = "a test", **options: Any) -> Done:
-    """Run a verb with its defaults and these options; it does not ask."""
-    arguments = dict(map(_default, verb.options))
-    unknown = set(options) - set(arguments)
-    assert not unknown, unknown
-    if "yes" in arguments:
-        arguments["yes"] = True
-    return Done(verb.name, verb.run(stage.context(now, command), **(arguments | options)))
+def go(stage: Stage, what: str, *, now: float = NOW, command: str = "a test", **options: Any) -> Shown:
+    """Run a command with these options, ``command`` being the line as typed; it does not ask."""
+    unasked = {"yes": True} if "yes" in untyped(verb_of(what)) else {}
+    return stage.run(what, context=stage.context(now, command), **(unasked | options))
 
 
-def resume(stage: Stage, run: int, **options: Any) -> Done:
+def resume(stage: Stage, run: int, **options: Any) -> Shown:
     """Resume a run, all channels of it."""
     return stage.apply(resume=str(run), **({"service": None} | options))
 
@@ -40,12 +35,12 @@ def resume(stage: Stage, run: int, **options: Any) -> Done:
 @contextlib.contextmanager
 def hidden(stage: Stage, *fqdns: str) -> Iterator[None]:
     """Within the block the masters refuse connections, as those of servers that are off do."""
-    before = list(stage.replace)
+    before = dict(stage.masters)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # bound, not listening: nobody else gets the port
-        stage.masters.update({fqdn: free.getsockname()[1] for fqdn in fqdns})
+        stage.masters |= {fqdn: free.getsockname()[1] for fqdn in fqdns}
         yield
-        stage.replace[:] = before
+        stage.masters = before
 
 
 def whole(stage: Stage, run: int) -> WholeRun:
