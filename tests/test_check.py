@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import shlex
 import shutil
@@ -16,29 +13,23 @@ from datetime import date, time, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from processes import ROOT, environment, run
+from stages import ALL, ZONE, Shown, Stage
 
 from dvbboxes import parsers, withdrawn
 from dvbboxes.audit import memory
-from dvbboxes.commands import Context, Result
-from dvbboxes.commands.check import check
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ConfigError, ExitStatus, JournalError, UnknownName, UsageError
 from dvbboxes.findings import Code
 from dvbboxes.journal import Journal
 from dvbboxes.library.barred import Withdrawal
 from dvbboxes.records import ChangeState, NewRun, PlannedChange, Progress, RunKind
-from dvbboxes.render import render
-from dvbboxes.render.style import Style
 from dvbboxes.schedule import moment_of_day, window
 from dvbboxes.wire import Command, decode_stored, program_key
 
 DAY = date(2026, 11, 24)
-ZONE = ZoneInfo("Indian/Antananarivo")
-ALL = ("town1-1", "town1-2", "town2-1", "town2-2")
 HOUR = 3600.0
 START = window(DAY, ZONE, time(7, 30))[0]
 NOW = START + 2.5 * HOUR  # 10:00, while film_a plays
@@ -73,12 +64,9 @@ def files(**values: object) -> Command:
 
 
 @dataclass
-class Fleet:
+class Fleet(Stage):
     """A whole, healthy fleet of three days; ``plant`` does something to some of it."""
 
-    world: World
-    folder: Path
-    extra: str = ""
     now: float = NOW
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -92,42 +80,12 @@ class Fleet:
     def plant(self, *commands: Command, on: Sequence[str] = ALL) -> None:
         self.world.load(dict.fromkeys(on, commands))
 
-    @property
-    def config(self) -> str:
-        text = f"{self.world.config_path.read_text('utf-8')}\n[SCHEDULE]\ntimezone={ZONE.key}\n"
-        for fqdn, setting in filter(None, [tuple(line.split(" ")) for line in self.extra.splitlines()]):
-            text = text.replace(f"[INSTANCE:{fqdn}]\n", f"[INSTANCE:{fqdn}]\n{setting}\n")
-        path = self.folder / "configuration"
-        path.write_text(text, "utf-8")
-        return str(path)
-
-    @property
-    def data(self) -> Path:
-        return Path(self.world.config().data_folder)
-
     def check(self, **options: Any) -> Seen:
-        given: dict[str, Any] = dict.fromkeys(("services", "ignore", "towns", "instances", "max_age"))
-        given |= {"days": "3", "changes": False, "nagios": False, "timeout": "20"} | self.options | options
-        return Seen(check(Context(self.config, self.now), **given))
+        return Seen("check", self.run("check", **({"days": "3"} | self.options | options)).result)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One result in its three forms."""
-
-    result: Result
-
-    def form(self, name: str) -> str:
-        return render("check", self.result.view, self.result.gathered, name, Style())
-
-    @property
-    def text(self) -> str:
-        return self.form("text")
-
-    @property
-    def data(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.form("json"))["data"]
-        return found
+class Seen(Shown):
+    """One result in its three forms, and the findings in it."""
 
     @property
     def found(self) -> list[dict[str, Any]]:
@@ -138,9 +96,8 @@ class Seen:
     def only(self) -> dict[str, Any]:
         """Return the one finding there is; the three forms agree on it."""
         assert len(self.found) == 1, self.text
-        rows = list(csv.DictReader(io.StringIO(self.form("csv"))))
         (finding,) = self.found
-        assert [(row["code"], row["moment"], row["instances"].split(), row["text"]) for row in rows] == [
+        assert [(row["code"], row["moment"], row["instances"].split(), row["text"]) for row in self.rows] == [
             (finding["code"], finding["moment"], finding["instances"], finding["text"])
         ]
         assert f"{finding['code'].upper()} {finding['text']}" in self.text
@@ -169,7 +126,7 @@ def test_a_fleet_without_trouble_is_silent_and_exits_0(whole: Fleet) -> None:
     assert seen.found == []
     assert seen.result.status is ExitStatus.DONE
     assert whole.check(nagios=True).text.startswith("DVBBOXES OK - nothing wrong | critical=0;;;0 warning=0")
-    assert seen.form("csv").splitlines()[1:] == []
+    assert seen.render("csv").splitlines()[1:] == []
 
 
 # --- programs ---------------------------------------------------------------------------------------------------------
@@ -442,7 +399,7 @@ def test_a_channel_that_is_not_configured_and_keys_that_are_no_programs(whole: F
 def test_an_instance_that_does_not_carry_a_channel_does_not_miss_it(whole: Fleet) -> None:
     whole.plant(*(emptied(day=day) for day in DAYS), on=["town1-1"])
     assert whole.check().only["code"] == "no-program"
-    whole.extra = "town1-1 channels=86"
+    whole.setting("town1-1", "channels=86")
     assert whole.check().found == []
 
 
@@ -473,7 +430,7 @@ def test_ignored_findings_are_counted_and_not_shown(whole: Fleet) -> None:
 
 
 def test_maintenance_is_told_apart_and_does_not_count(whole: Fleet) -> None:
-    whole.extra = "town2-1 maintenance=yes"
+    whole.setting("town2-1", "maintenance=yes")
     whole.world.kill(whole.world.replica("town2-1"))
     seen = whole.check()
     assert seen.found == []

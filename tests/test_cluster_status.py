@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +12,11 @@ from typing import Any
 import peers
 import pytest
 import sshd
+from stages import ALL, Shown, Stage, perform
 
 from dvbboxes.aggregate.cluster import ClusterProbe, ClusterStatus, InstanceProbe, InstanceStatus, towns
-from dvbboxes.commands import Context, Result, cluster
-from dvbboxes.commands.cluster import status, version
+from dvbboxes.commands import Context, cluster
+from dvbboxes.commands.cluster import version
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus, UsageError
@@ -27,8 +25,6 @@ from dvbboxes.render import cluster as render_cluster
 from dvbboxes.render import render
 from dvbboxes.render.style import Style
 from dvbboxes.wire import program_key
-
-ALL = ("town1-1", "town1-2", "town2-1", "town2-2")
 
 
 @pytest.fixture
@@ -39,23 +35,12 @@ def world(fleet: World) -> World:
     return fleet
 
 
-def ask(world: World, tmp_path: Path, ports: dict[str, int] | None = None, **scope: Any) -> Result:
-    text = world.config_path.read_text("utf-8")
-    for fqdn, port in (ports or {}).items():
-        text = re.sub(rf"^{fqdn}=\d+$", f"{fqdn}={port}", text, flags=re.M)
-    path = tmp_path / "configuration"
-    path.write_text(text, "utf-8")
-    given: dict[str, Any] = dict.fromkeys(("towns", "instances", "max_age", "watch"))
-    given |= {"timeout": "20", "each": False, "probe": False} | scope
-    return status(Context(str(path), 1.8e9), **given)
+def ask(world: World, tmp_path: Path, ports: dict[str, int] | None = None, **scope: Any) -> Shown:
+    return Stage(world, tmp_path, ports=ports or {}, now=1.8e9).run("cluster status", **scope)
 
 
-def shown(result: Result, form: str) -> str:
-    return render("cluster status", result.view, result.gathered, form, Style())
-
-
-def rows(result: Result) -> dict[str, dict[str, str]]:
-    return {row["instance"]: row for row in csv.DictReader(io.StringIO(shown(result, "csv")))}
+def rows(result: Shown) -> dict[str, dict[str, str]]:
+    return {row["instance"]: row for row in result.rows}
 
 
 def test_a_healthy_fleet_is_told_in_three_forms(world: World, tmp_path: Path) -> None:
@@ -64,7 +49,7 @@ def test_a_healthy_fleet_is_told_in_three_forms(world: World, tmp_path: Path) ->
     real = tell(world.replica("town1-1").endpoint, [(0, ("INFO", "server"))])[0].decode()
     fields = dict(line.split(":", 1) for line in real.splitlines() if ":" in line)
     name = "valkey " + fields["valkey_version"] if "valkey_version" in fields else "redis " + fields["redis_version"]
-    envelope = json.loads(shown(result, "json"))
+    envelope = result.envelope
     assert list(envelope["instances"]) == list(ALL)
     assert all(one["state"] == "current" and one["age"] < 20 for one in envelope["instances"].values())
     for one in envelope["data"]["instances"]:
@@ -78,7 +63,7 @@ def test_a_healthy_fleet_is_told_in_three_forms(world: World, tmp_path: Path) ->
         assert (one["master_version"], one["behind"], one["until"]) == (name, 0, None)
         assert one["memory"] == int(row["memory"]) > 100_000
         assert (row["programs"], row["media"], row["error"]) == ("2", "3", "")
-    lines = shown(result, "text").splitlines()
+    lines = result.text.splitlines()
     assert lines[0].split() == [
         *("town", "instance", "replica", "state", "link", "age", "behind", "follows", "version", "master"),
         *("memory", "until", "programs", "files"),
@@ -96,7 +81,7 @@ def test_a_stale_one_is_a_difference_and_a_dead_one_is_partial(world: World, tmp
         assert stale.status is ExitStatus.DIFFERENCE
         row = rows(stale)["town1-2"]
         assert (row["state"], row["link"], row["age"], row["programs"]) == ("stale", "down", "90000.0", "2")
-        line = next(line for line in shown(stale, "text").splitlines() if "town1-2" in line)
+        line = next(line for line in stale.text.splitlines() if "town1-2" in line)
         assert re.search(r"stale +down +25 h 0 min", line)
         too_old = ask(world, tmp_path, {"town1-2": peer.endpoint.port}, max_age="3600")
         assert too_old.status is ExitStatus.TOO_OLD
@@ -106,7 +91,7 @@ def test_a_stale_one_is_a_difference_and_a_dead_one_is_partial(world: World, tmp
     dead = rows(both)["town2-1"]
     assert (dead["state"], dead["age"], dead["version"], dead["programs"]) == ("unavailable", "", "", "")
     assert "refused the connection" in dead["error"]
-    assert "  town2-1: replica 127.0.0.1:" in shown(both, "text")
+    assert "  town2-1: replica 127.0.0.1:" in both.text
 
 
 def test_one_whose_master_was_wiped_is_suspect(world: World, tmp_path: Path) -> None:
@@ -122,7 +107,7 @@ def test_when_nobody_answers_the_status_says_so(world: World, tmp_path: Path) ->
     with peers.nobody() as nowhere:
         result = ask(world, tmp_path, {"town1-1": nowhere.port}, instances=["town1-1"])
     assert result.status is ExitStatus.NO_ANSWER
-    assert shown(result, "text").splitlines()[2] == "0/1 instances answered; missing: 1"
+    assert result.text.splitlines()[2] == "0/1 instances answered; missing: 1"
 
 
 def test_only_those_asked_for_are_asked(world: World, tmp_path: Path) -> None:
@@ -135,8 +120,8 @@ def test_a_hostile_server_cannot_paint_the_screen(world: World, tmp_path: Path) 
     with peers.Peer(peers.proxy(world.replica("town1-2").endpoint, spoil)) as peer:
         result = ask(world, tmp_path, {"town1-2": peer.endpoint.port})
     for form in ("text", "csv"):
-        assert "\x1b" not in shown(result, form)
-        assert "a\\x1b[2J" in shown(result, form)
+        assert "\x1b" not in result.render(form)
+        assert "a\\x1b[2J" in result.render(form)
 
 
 @pytest.mark.parametrize("age", ["inf", "nan", "1e300", "soon", "-1"])
@@ -144,9 +129,9 @@ def test_an_age_that_is_none_is_unknown_in_every_form(world: World, tmp_path: Pa
     spoil = peers.info(master_last_io_seconds_ago=age)
     with peers.Peer(peers.proxy(world.replica("town1-2").endpoint, spoil)) as peer:
         result = ask(world, tmp_path, {"town1-2": peer.endpoint.port})
-    assert json.loads(shown(result, "json"))["instances"]["town1-2"]["age"] is None
+    assert result.envelope["instances"]["town1-2"]["age"] is None
     assert rows(result)["town1-2"]["age"] == ""
-    assert shown(result, "text").splitlines()[-1] == "4/4 instances answered, oldest of unknown age."
+    assert result.text.splitlines()[-1] == "4/4 instances answered, oldest of unknown age."
 
 
 def test_a_valkey_is_told_from_the_redis_it_says_it_is() -> None:
@@ -177,12 +162,12 @@ def test_a_master_that_does_not_answer_costs_its_own_columns_alone(world: World,
     world.freeze(world.master("town2-1"))
     result = ask(world, tmp_path, timeout="0.5")
     assert result.status is ExitStatus.DONE
-    assert result.gathered is not None
+    assert result.result.gathered is not None
     row = rows(result)["town2-1"]
     assert (row["state"], row["behind"], row["master_version"]) == ("current", "", "")
     assert "timed out after 0.5 s" in row["master_error"]
-    assert "  no answer  " in next(line for line in shown(result, "text").splitlines() if "town2-1" in line)
-    assert json.loads(shown(result, "json"))["data"]["instances"][2]["master_error"] == row["master_error"]
+    assert "  no answer  " in next(line for line in result.text.splitlines() if "town2-1" in line)
+    assert result.data["instances"][2]["master_error"] == row["master_error"]
 
 
 def test_scheduled_until_is_the_last_day_without_a_gap_on_every_channel(world: World, tmp_path: Path) -> None:
@@ -224,7 +209,7 @@ def test_few_instances_have_a_line_each_and_many_too_where_that_is_asked_for(
     small_fleet: Callable[..., World], tmp_path: Path
 ) -> None:
     world = small_fleet()
-    view = ask(world, tmp_path).view
+    view = ask(world, tmp_path).result.view
     assert isinstance(view, ClusterStatus)
     assert not view.folded
     fold = towns(view)
@@ -235,9 +220,9 @@ def test_few_instances_have_a_line_each_and_many_too_where_that_is_asked_for(
     many.write_text(f"{text}\n[CLUSTER:other]\n{more}" + "".join(
         f"[INSTANCE:other-{n}]\nmaster=127.0.0.1:{n + 1}\n" for n in range(30)
     ), "utf-8")  # fmt: skip
-    given: dict[str, Any] = dict.fromkeys(("towns", "instances", "max_age")) | {"timeout": "20"}
-    assert status(Context(str(many), 1.8e9), **given).view.folded  # type: ignore[attr-defined]
-    assert not status(Context(str(many), 1.8e9), each=True, **given).view.folded  # type: ignore[attr-defined]
+    stage = Stage(world, tmp_path, many, now=1.8e9)
+    assert stage.run("cluster status").result.view.folded  # type: ignore[attr-defined]
+    assert not stage.run("cluster status", each=True).result.view.folded  # type: ignore[attr-defined]
 
 
 # --- watched ----------------------------------------------------------------------------------------------------------
@@ -257,19 +242,17 @@ def test_watching_shows_it_again_and_again_as_it_is_then(world: World, tmp_path:
         if len(seen) == 3:
             raise Enough
 
-    config = tmp_path / "configuration"
-    config.write_text(world.config_path.read_text("utf-8"), "utf-8")
-    given: dict[str, Any] = dict.fromkeys(("towns", "instances", "max_age")) | {"timeout": "20"}
+    stage = Stage(world, tmp_path, now=1.8e9)
     with pytest.raises(Enough):
-        status(Context(str(config), 1.8e9, tell=tell_it), watch="0.01", **given)
+        stage.run("cluster status", watch="0.01", context=stage.context(tell=tell_it))
     assert seen[0].startswith("at ")
     assert "4/4 instances answered" in seen[0]
     assert "3/4 instances answered" in seen[1]
     assert seen[2].startswith("\x1b[H\x1b[2J")
     with pytest.raises(UsageError, match="--probe and --watch do not go together"):
-        status(Context(str(config), 1.8e9), watch="1", probe=True, **given)
+        stage.run("cluster status", watch="1", probe=True)
     with pytest.raises(UsageError, match="--watch"):
-        status(Context(str(config), 1.8e9), watch="never", **given)
+        stage.run("cluster status", watch="never")
 
 
 # --- the probe --------------------------------------------------------------------------------------------------------
@@ -280,28 +263,22 @@ def hosts(fleet: World, ssh_hosts: Callable[[World], sshd.Hosts]) -> sshd.Hosts:
     return ssh_hosts(fleet)
 
 
-def probe(hosts: sshd.Hosts, **given: Any) -> Result:
-    asking: dict[str, Any] = dict.fromkeys(("towns", "instances", "max_age")) | {"timeout": "20"} | given
-    return status(Context(str(hosts.config_path), 1.8e9), probe=True, **asking)
-
-
-def probed(result: Result) -> dict[str, dict[str, str]]:
-    text = render("cluster status", result.view, result.gathered, "csv", Style())
-    return {row["instance"]: row for row in csv.DictReader(io.StringIO(text))}
+def probe(hosts: sshd.Hosts) -> Shown:
+    return perform(Context(str(hosts.config_path), 1.8e9), "cluster status", probe=True, timeout="20")
 
 
 def test_a_new_town_is_proven_ready_and_nothing_is_written_there(fleet: World, hosts: sshd.Hosts) -> None:
     before = [tell(fleet.master(fqdn).endpoint, [(0, ("DBSIZE",)), (1, ("DBSIZE",))]) for fqdn in ALL]
     result = probe(hosts)
     assert result.status is ExitStatus.DONE
-    for row in probed(result).values():
+    for row in rows(result).values():
         assert row["ready"] == "True"
         assert row["dvbbox"].endswith("/bin/dvbbox")
         assert abs(float(row["clock"])) < 2
     assert [tell(fleet.master(fqdn).endpoint, [(0, ("DBSIZE",)), (1, ("DBSIZE",))]) for fqdn in ALL] == before
     assert not any(hosts[fqdn].calls for fqdn in ALL)
-    assert "4 of 4 instances ready for a listing; nothing was written" in shown(result, "text")
-    assert [one["ready"] for one in json.loads(shown(result, "json"))["data"]["instances"]] == [True] * 4
+    assert "4 of 4 instances ready for a listing; nothing was written" in result.text
+    assert [one["ready"] for one in result.data["instances"]] == [True] * 4
 
 
 def test_each_thing_that_keeps_a_town_from_its_first_listing_is_named(fleet: World, hosts: sshd.Hosts) -> None:
@@ -318,13 +295,13 @@ def test_each_thing_that_keeps_a_town_from_its_first_listing_is_named(fleet: Wor
         tell(fleet.master("town1-1").endpoint, [(0, ("CONFIG", "SET", "maxmemory", "0"))])
         tell(fleet.master("town1-2").endpoint, [(0, ("REPLICAOF", "NO", "ONE"))])
     assert result.status is ExitStatus.PARTIAL
-    found = probed(result)
+    found = rows(result)
     assert [row["ready"] for row in found.values()] == ["False"] * 4
     assert "OOM" in found["town1-1"]["writing"]
     assert "it is a replica itself, of 127.0.0.1:" in found["town1-2"]["writing"]
     assert found["town2-1"]["ssh"] != ""
     assert (found["town2-2"]["ssh"], found["town2-2"]["dvbbox"]) == ("", "")
-    text = shown(result, "text")
+    text = result.text
     assert "! town2-2: dvbbox is not on the PATH there" in text
     assert "0 of 4 instances ready" in text
 

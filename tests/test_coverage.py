@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -12,22 +9,17 @@ from collections.abc import Callable, Sequence
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
+from stages import ALL, ZONE, Shown, Stage
 
-from dvbboxes.commands import Context, Result
-from dvbboxes.commands.coverage import coverage
 from dvbboxes.demo.world import World
 from dvbboxes.errors import DvbboxesError, ExitStatus, UsageError
-from dvbboxes.render import render
 from dvbboxes.render.style import Style
 from dvbboxes.schedule import window
 from dvbboxes.wire import Command, program_key
 
 DAY = date(2026, 11, 24)
-ZONE = ZoneInfo("Indian/Antananarivo")
-ALL = ("town1-1", "town1-2", "town2-1", "town2-2")
 FULL = (("film_a", 12.0), ("film_b", 6.0))  # to 01:30
 SHORT = (("film_a", 12.0),)
 CHANNELS = (("85", 'Ma <b>chaine</b> & "co"'), ("86", "Deux"))
@@ -46,38 +38,27 @@ def program(entries: Sequence[tuple[str, float]], *, sid: str = "85", ahead: int
 FILES: Command = (1, ("MSET", "film_a.ts", "43200", "film_b.ts", "21600", "gone.ts", "60"))
 
 
-class Wall:
+class Wall(Stage):
     """A fleet with one state of each kind on channel 85, and channel 86 whole."""
 
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world, self.folder = world, folder
+    def fill(self) -> None:
         common = [FILES, *(program(FULL, sid="86", ahead=n) for n in range(6))]
         days = [program(FULL), program(FULL, ahead=1), program(SHORT, ahead=2)]
         days += [program((*FULL, ("gone", 0.1)), ahead=3), program((("film_a", 12.0), ("gone", 0.1)), ahead=4)]
         for fqdn in ALL:
-            world.load({fqdn: [*common, *days]})
-        world.load({"town2-2": [(1, ("DEL", "gone.ts"))]})
-        world.load({"town1-2": [program((("film_b", 1.0),), ahead=1)]})
+            self.world.load({fqdn: [*common, *days]})
+        self.world.load({"town2-2": [(1, ("DEL", "gone.ts"))]})
+        self.world.load({"town1-2": [program((("film_b", 1.0),), ahead=1)]})
 
-    @property
-    def config(self) -> str:
-        path = self.folder / "configuration"
-        path.write_text(f"{self.world.config_path.read_text('utf-8')}\n[SCHEDULE]\ntimezone={ZONE.key}\n", "utf-8")
-        return str(path)
-
-    def look(self, **options: Any) -> Result:
-        given: dict[str, Any] = dict.fromkeys(("services", "output", "towns", "instances", "max_age"))
-        now = window(DAY, ZONE, time(7, 30))[0] + 3600
-        return coverage(Context(self.config, now), **given | {"days": "6", "timeout": "20"} | options)
-
-
-def form(result: Result, name: str, style: Style | None = None) -> str:
-    return render("coverage", result.view, result.gathered, name, style or Style())
+    def look(self, **options: Any) -> Shown:
+        return self.run("coverage", days="6", **options)
 
 
 @pytest.fixture
 def wall(small_fleet: Callable[..., World], tmp_path: Path) -> Wall:
-    return Wall(small_fleet(channels=CHANNELS), tmp_path)
+    found = Wall(small_fleet(channels=CHANNELS), tmp_path, now=window(DAY, ZONE, time(7, 30))[0] + 3600)
+    found.fill()
+    return found
 
 
 EXPECTED = {
@@ -90,21 +71,21 @@ EXPECTED = {
 
 def test_each_cell_is_as_good_as_the_worst_instance_of_its_town_and_the_forms_agree(wall: Wall) -> None:
     result = wall.look()
-    rows = json.loads(form(result, "json"))["data"]["rows"]
+    rows = result.data["rows"]
     assert {(r["service_id"], r["town"]): [cell["state"] for cell in r["days"]] for r in rows} == EXPECTED
-    sheet = list(csv.DictReader(io.StringIO(form(result, "csv"))))
+    sheet = result.rows
     assert len(sheet) == 24
     for row in sheet:
         nth = (date(int(row["day"][4:]), int(row["day"][2:4]), int(row["day"][:2])) - DAY).days
         assert row["state"] == EXPECTED[row["service_id"], row["town"]][nth]
-    lines = form(result, "text").splitlines()
+    lines = result.text.splitlines()
     assert lines[1].split("town1")[1].split()[:6] == ["G", "~", "O", "G", "O", "-"]
     assert lines[2].split("town2")[1].split()[:6] == ["G", "G", "O", "L", "R", "-"]
     assert result.status is ExitStatus.DIFFERENCE
 
 
 def test_scheduled_until_is_the_end_of_the_days_in_a_row(wall: Wall) -> None:
-    rows = json.loads(form(wall.look(), "json"))["data"]["rows"]
+    rows = wall.look().data["rows"]
     # 85 ends with its last file on the fifth day, 86 in the night after the sixth.
     assert [row["until"][:16] for row in rows] == ["2026-11-28T19:31"] * 2 + ["2026-11-30T01:30"] * 2
 
@@ -113,21 +94,21 @@ def test_a_whole_channel_is_a_yes_and_a_town_that_is_silent_is_unknown(wall: Wal
     assert wall.look(services=["86"]).status is ExitStatus.DONE
     wall.world.kill(*(wall.world.replica(fqdn) for fqdn in ALL[2:]))
     result = wall.look(services=["86"])
-    rows = json.loads(form(result, "json"))["data"]["rows"]
+    rows = result.data["rows"]
     assert [row["days"][0]["state"] for row in rows] == ["green", "unknown"]
     assert result.status is ExitStatus.PARTIAL
 
 
 def test_colour_is_for_terminals_alone(wall: Wall) -> None:
     result = wall.look()
-    assert "\x1b[" not in form(result, "text")
-    assert "\x1b[32m██\x1b[0m" in form(result, "text", Style(color=True))
+    assert "\x1b[" not in result.text
+    assert "\x1b[32m██\x1b[0m" in result.render("text", Style(color=True))
 
 
 def test_the_picture_is_well_formed_escaped_and_says_each_cell(wall: Wall) -> None:
     path = wall.folder / "week.svg"
     result = wall.look(output=str(path))
-    assert f"written to {path}" in form(result, "text")
+    assert f"written to {path}" in result.text
     root = ET.fromstring(path.read_text("utf-8"))
     titles = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}title")]
     assert len(titles) == 24

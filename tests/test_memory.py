@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stages import Shown, perform
 
-from dvbboxes.commands import Context, Result, program
-from dvbboxes.commands import media as media_commands
-from dvbboxes.commands.cluster import forget, status
+from dvbboxes.commands import Context, Result
+from dvbboxes.commands.cluster import forget
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus, UsageError
 from dvbboxes.memory import NAME, Memory
 from dvbboxes.model import Instance, State
-from dvbboxes.render import render
-from dvbboxes.render.style import Style
 from dvbboxes.wire import program_key
 
 DAY = date(2026, 11, 24)
@@ -54,30 +52,16 @@ def context(world: World, folder: Path) -> Context:
     return Context(str(path), NOW)
 
 
-def scope(**given: Any) -> dict[str, Any]:
-    return dict.fromkeys(("towns", "instances", "max_age")) | {"timeout": "20"} | given
-
-
-def show(context: Context, **given: Any) -> Result:
-    verb: Callable[..., Result] = next(verb.run for verb in program.VERBS if verb.name == "show")
-    fixed: dict[str, Any] = {"day": "2026-11-24", "services": ["85"]}
-    return verb(context, **(defaults(program.VERBS, "show") | fixed | scope(**given)))
+def show(context: Context, day: str = "2026-11-24", **given: Any) -> Result:
+    return perform(context, "program show", day, **({"services": ["85"], "timeout": "20"} | given)).result
 
 
 def search(context: Context) -> Result:
-    verb: Callable[..., Result] = next(verb.run for verb in media_commands.VERBS if verb.name == "search")
-    return verb(context, **(defaults(media_commands.VERBS, "search") | {"expression": "a"} | scope()))
+    return perform(context, "media search", "a", timeout="20").result
 
 
-def defaults(verbs: Any, name: str) -> dict[str, Any]:
-    """Return what the command line gives a verb for every option that was not typed."""
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    for one in next(verb for verb in verbs if verb.name == name).options:
-        if one.names[0].startswith("-"):
-            parser.add_argument(*one.names, **one.settings)
-    return vars(parser.parse_args([]))
+def status(context: Context) -> Result:
+    return perform(context, "cluster status", timeout="20").result
 
 
 def complete(result: Result) -> bool:
@@ -122,7 +106,7 @@ def test_one_that_lost_its_files_is_suspect_and_none_of_them_is_called_missing(
     result = show(context)
     assert state(result) is State.SUSPECT
     assert "holds no media, which it did when last seen" in said(result)
-    shown = json.loads(render("program show", result.view, result.gathered, "json", Style()))
+    shown = Shown("program show", result).envelope
     absent = re.findall(r'"absent": (\[[^]]*\])', json.dumps(shown))
     assert absent == ["[]"] * len(absent) != []
     assert state(search(context)) is State.SUSPECT
@@ -146,9 +130,9 @@ def test_what_is_meant_to_be_empty_is_forgotten_and_then_answers(context: Contex
 
 
 def test_status_finds_a_wiped_database_too(context: Context, world: World) -> None:
-    assert status(context, **scope()).status is ExitStatus.DONE
+    assert status(context).status is ExitStatus.DONE
     world.load({FQDN: [(0, ("FLUSHDB",))]})
-    assert state(status(context, **scope())) is State.SUSPECT
+    assert state(status(context)) is State.SUSPECT
 
 
 def test_the_file_is_written_when_something_changed_and_only_then(context: Context, world: World, folder: Path) -> None:

@@ -20,6 +20,7 @@ import redises
 from hypothesis import given
 from hypothesis import strategies as st
 from redises import SECRETS, configured, locked_pair, places, running, to_the_master
+from stages import Shown, perform
 from waiting import eventually
 
 from dvbboxes import config as configuration
@@ -29,8 +30,6 @@ from dvbboxes.commands import replicas as commands
 from dvbboxes.demo.servers import Servers, Wanted, launch, tell
 from dvbboxes.errors import DvbboxesError, ExitStatus, UsageError
 from dvbboxes.model import Answer, Config, Failure, FailureKind, Freshness, Gathered, State
-from dvbboxes.render import render
-from dvbboxes.render.style import Style
 from dvbboxes.replicas import Kit, Places, kits, quoted, unit_names
 from dvbboxes.replicas.block import Found, merge
 from dvbboxes.replicas.checks import answered, unanswered
@@ -48,7 +47,7 @@ def lines(kit: Kit, number: int = 0) -> list[str]:
 
 
 def shown(result: Result, form: str, command: str = "replicas install") -> str:
-    return render(command, result.view, result.gathered, form, Style())
+    return Shown(command, result).render(form)
 
 
 # --- names and words --------------------------------------------------------------------------------------------------
@@ -152,8 +151,8 @@ def test_lines_outside_the_marks_are_kept_and_an_edit_between_them_is_known() ->
 
 
 def put(config: Config, root: Path, **options: Any) -> Result:
-    given = {"towns": None, "instances": None, "dry_run": False, "yes": True, "root": str(root), "replace": False}
-    return commands.install(Context(config.path, 1.8e9), **(given | options))
+    given = {"yes": True, "root": str(root)} | options
+    return perform(Context(config.path, 1.8e9), "replicas install", **given).result
 
 
 def test_a_dry_run_writes_nothing_and_says_everything(tmp_path: Path) -> None:
@@ -353,8 +352,7 @@ def test_a_restart_begins_with_what_was_there_though_the_master_is_gone(
 
 
 def verified(config: Config) -> tuple[Result, dict[str, Finding]]:
-    scope = dict.fromkeys(("towns", "instances", "max_age")) | {"timeout": "20"}
-    result = commands.verify(Context(config.path, 1.8e9), **scope)
+    result = perform(Context(config.path, 1.8e9), "replicas verify", timeout="20").result
     (one,) = result.view.replicas  # type: ignore[attr-defined]
     return result, {finding.what: finding for finding in one.findings}
 

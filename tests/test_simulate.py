@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from datetime import date, time
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stages import ZONE, Shown, Stage
 
-from dvbboxes.commands import Context, Result
-from dvbboxes.commands.program import simulate
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus, UsageError
 from dvbboxes.model import Duration, Slot
-from dvbboxes.render import render
-from dvbboxes.render.style import Style
 from dvbboxes.schedule import moment_of_day, window
 from dvbboxes.simulate import Launch, launch, repeats
 from dvbboxes.wire import Command, decode_duration, program_key
 
 DAY = date(2026, 11, 24)
-ZONE = ZoneInfo("Indian/Antananarivo")
 WINDOW = window(DAY, ZONE, time(7, 30))
 START = WINDOW[0]
 HOUR = 3600.0
@@ -139,35 +131,27 @@ def program(*entries: tuple[str, str]) -> Command:
 
 
 @pytest.fixture
-def boxes(fleet: World, tmp_path: Path) -> str:
+def boxes(fleet: World, tmp_path: Path) -> Stage:
     entries = program(("film_a", "07:30"), ("jt", "12:00"), ("film_b", "20:00"))
     whole: Command = (1, ("MSET", "film_a.ts", "16200", "jt.ts", "28800", "film_b.ts", "41340"))
     fleet.load({fqdn: [entries, whole] for fqdn in fleet.layout.fqdns})
     fleet.load({"town1-2": [(1, ("DEL", "jt.ts"))], "town2-2": [(1, ("SET", "film_a.ts", "8100"))]})
-    path = tmp_path / "configuration"
-    path.write_text(f"{fleet.config_path.read_text('utf-8')}\n[SCHEDULE]\ntimezone={ZONE.key}\n", "utf-8")
-    return str(path)
+    return Stage(fleet, tmp_path, now=START - HOUR)
 
 
-def ask(config: str, joining: str | None = None, **options: Any) -> Result:
-    given: dict[str, Any] = dict.fromkeys(("towns", "instances", "max_age")) | {"timeout": "20"} | options
-    given.setdefault("services", ["85"])
-    return simulate(Context(config, START - HOUR), "24112026", joining=joining, **given)
+def ask(boxes: Stage, joining: str | None = None, **options: Any) -> Shown:
+    return boxes.run("program simulate", "24112026", joining=joining, **({"services": ["85"]} | options))
 
 
-def form(result: Result, name: str) -> str:
-    return render("program simulate", result.view, result.gathered, name, Style())
-
-
-def test_boxes_are_folded_by_what_they_play_and_the_three_forms_agree(boxes: str) -> None:
+def test_boxes_are_folded_by_what_they_play_and_the_three_forms_agree(boxes: Stage) -> None:
     result = ask(boxes)
     assert result.status is ExitStatus.DIFFERENCE
-    said = form(result, "text")
+    said = result.text
     assert "town1-1, town2-1: as meant" in said
     assert "town1-2: THE LAUNCH FAILS, the channel is black" in said
     assert "entry 1, jt (meant at 12:00:00): the file is absent" in said
     assert "repeated 1 times" in said
-    found = json.loads(form(result, "json"))["data"]
+    found = result.data
     assert [(box["instances"], box["as_meant"]) for box in found["boxes"]] == [
         (["town1-1", "town2-1"], True),
         (["town1-2"], False),
@@ -175,7 +159,7 @@ def test_boxes_are_folded_by_what_they_play_and_the_three_forms_agree(boxes: str
     ]
     assert found["boxes"][1]["failure"]["media"] == "jt.ts" and found["boxes"][1]["tracks"] == []
     assert [track["times"] for track in found["boxes"][2]["tracks"]] == [2, 1, 1]
-    rows = list(csv.DictReader(io.StringIO(form(result, "csv"))))
+    rows = result.rows
     assert [(row["instances"], row["media"], row["times"]) for row in rows] == [
         ("town1-1 town2-1", "film_a.ts", "1"),
         ("town1-1 town2-1", "jt.ts", "1"),
@@ -187,15 +171,15 @@ def test_boxes_are_folded_by_what_they_play_and_the_three_forms_agree(boxes: str
     ]
 
 
-def test_a_box_that_plays_what_was_meant_is_a_yes_and_one_with_nothing_a_no(boxes: str) -> None:
+def test_a_box_that_plays_what_was_meant_is_a_yes_and_one_with_nothing_a_no(boxes: Stage) -> None:
     assert ask(boxes, instances=["town1-1"]).status is ExitStatus.DONE
     assert ask(boxes, instances=["town1-2"], joining="20:10").status is ExitStatus.DONE
     empty = ask(boxes, services=["86"], instances=["town1-1"])
     assert empty.status is ExitStatus.DIFFERENCE
-    assert "town1-1: nothing scheduled" in form(empty, "text")
+    assert "town1-1: nothing scheduled" in empty.text
 
 
-def test_a_launch_after_midnight_is_another_days(boxes: str) -> None:
+def test_a_launch_after_midnight_is_another_days(boxes: Stage) -> None:
     with pytest.raises(UsageError, match="from 07:30 to 23:59"):
         ask(boxes, joining="02:00")
     with pytest.raises(UsageError, match="one day and one channel"):

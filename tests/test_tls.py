@@ -12,13 +12,12 @@ from typing import Any
 import certificates
 import pytest
 import redises
+from stages import perform
 from waiting import eventually
 
 from dvbboxes import config as configuration
 from dvbboxes import install
-from dvbboxes.commands import Context, Result
-from dvbboxes.commands.cluster import status
-from dvbboxes.commands.replicas import verify
+from dvbboxes.commands import Context
 from dvbboxes.errors import ExitStatus
 from dvbboxes.fleet import Fleet, Side
 from dvbboxes.model import Config, FailureKind, Instance
@@ -86,10 +85,6 @@ def site(need: Callable[[object, str], None], tmp_path_factory: pytest.TempPathF
         yield found
 
 
-def asking(**given: Any) -> dict[str, Any]:
-    return dict.fromkeys(("towns", "instances", "max_age")) | {"timeout": "20"} | given
-
-
 def failure(site: Site, side: Side, **change: Any) -> Any:
     field = "replica" if side is Side.REPLICA else "master"
     endpoint = replace(getattr(site.instance, field), **change)
@@ -103,7 +98,7 @@ def test_reading_writing_and_replicating_all_go_over_tls_with_passwords(site: Si
         written = masters.ask(site.config.instances, Request(((0, ("ZADD", "24112026:85", "1", "/x/a.ts:0")),)), LONG)
     assert [answer.value for answer in written.answers] == [[1]]
     assert eventually(lambda: redises.replies(site.instance.replica, ("DBSIZE",)) == [1])
-    result: Result = status(Context(site.config.path, 1.8e9), **asking())
+    result = perform(Context(site.config.path, 1.8e9), "cluster status", timeout="20").result
     assert result.status is ExitStatus.DONE
     (one,) = result.view.instances  # type: ignore[attr-defined]
     assert (one.state, one.programs, one.behind, one.error, one.master_error) == ("current", 1, 0, "", "")
@@ -111,7 +106,7 @@ def test_reading_writing_and_replicating_all_go_over_tls_with_passwords(site: Si
 
 
 def test_what_runs_is_what_the_configuration_asks_for(site: Site) -> None:
-    result = verify(Context(site.config.path, 1.8e9), **asking())
+    result = perform(Context(site.config.path, 1.8e9), "replicas verify", timeout="20").result
     found = {finding.what: finding for finding in result.view.replicas[0].findings}  # type: ignore[attr-defined]
     good = ("master", "link", "role", "user", "version")
     assert [found[what].level.value for what in good] == ["ok"] * 5

@@ -18,6 +18,7 @@ from typing import Any
 import faulty  # found by conftest
 import peers
 import pytest
+import stages
 from faulty import FAULTS, Fault, Stack
 from processes import Ran
 from warm import Warm
@@ -95,14 +96,13 @@ def held(odd: bool = False) -> list[tuple[int, tuple[Any, ...]]]:
     return [*commands, (1, ("MSET", *(part for name, said in files.items() for part in (f"{name}.ts", said))))]
 
 
-@dataclass
-class Stage:
-    """The fleet, the odd servers beside it, and what it says without any fault."""
+@dataclass(kw_only=True)
+class Stage(stages.Stage):
+    """A stage with odd servers beside the fleet, and what it says without any fault."""
 
-    world: World
     odd: Servers
-    folder: Path
     warm: Warm
+    zone: str = "UTC"
     measured: dict[tuple[str, int], dict[str, tuple[float, int]]] = field(default_factory=dict)
     known: dict[tuple[str, ...], dict[str, Ran]] = field(default_factory=dict)
 
@@ -110,8 +110,9 @@ class Stage:
     def fqdns(self) -> tuple[str, ...]:
         return self.world.layout.fqdns
 
-    def run(self, config: Path, *more: str, deadline: float = DEADLINE, together: int = TOGETHER) -> dict[str, Ran]:
+    def run_all(self, *more: str, deadline: float = DEADLINE, together: int = TOGETHER) -> dict[str, Ran]:
         """Run every command, as a process of its own, so many at once."""
+        config = self.config
         words = {name: str(self.folder / name) for name in ("names", "listing", "archive")} | {
             "day": DAYS[1].isoformat()
         }
@@ -125,7 +126,7 @@ class Stage:
         """Return what every command says of the others, asked for alone, while all is well."""
         others = tuple(fqdn for fqdn in self.fqdns if fqdn not in bad)
         if others not in self.known:
-            self.known[others] = self.run(self.world.config_path, "--instance", ",".join(others), deadline=PATIENT)
+            self.known[others] = self.run_all("--instance", ",".join(others), deadline=PATIENT)
         return self.known[others]
 
 
@@ -159,7 +160,7 @@ def stage(
     coming = NOW.date() + timedelta(days=1)
     (tmp_path / "listing").write_text(f"[{coming:%d/%m/%Y}]\n" + "\n".join(FILES) + "\n", "utf-8")
     with Warm.start(world.config_path) as warm:
-        yield Stage(world, odd, tmp_path, warm)
+        yield Stage(world, tmp_path, odd=odd, warm=warm)
 
 
 def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -275,7 +276,7 @@ def check(stage: Stage, fault: Fault, bad: Sequence[str], without: Mapping[str, 
 
 def calm(stage: Stage) -> dict[str, Ran]:
     """Return what every command says without a fault."""
-    found = stage.run(stage.world.config_path)
+    found = stage.run_all()
     for command, ran in found.items():
         envelope = parsed(ran)
         assert envelope["complete"], command
@@ -288,12 +289,14 @@ def calm(stage: Stage) -> dict[str, Ran]:
 def suffering(stage: Stage, fault: Fault, bad: Sequence[str], calm: Mapping[str, Ran]) -> None:
     without = calm if fault.answers or len(bad) == len(stage.fqdns) else stage.without(bad)
     with Stack() as stack:
-        config = faulty.moved(stage.world, stage.folder, faulty.put_out(fault, stage.world, stage.odd, stack, bad))
+        places = faulty.put_out(fault, stage.world, stage.odd, stack, bad)
+        stack.callback(stage.ports.clear)
+        stage.ports |= {fqdn: endpoint.port for fqdn, endpoint in places.items()}
         # Processes that do nothing but wait for the deadline do so side by side.
-        seen = stage.run(config, together=max(3, TOGETHER) if fault.waits else TOGETHER)
+        seen = stage.run_all(together=max(3, TOGETHER) if fault.waits else TOGETHER)
         check(stage, fault, bad, without, seen)
         if fault.answers:
-            old = stage.run(config, "--max-age", "600")
+            old = stage.run_all("--max-age", "600")
             nagios = old.pop("check --nagios")
             assert nagios.status == Severity.CRITICAL, nagios.err
             assert {command: ran.status for command, ran in old.items()} == dict.fromkeys(old, ExitStatus.TOO_OLD)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import hiredis
@@ -131,17 +129,6 @@ FAULTS = {
         Fault("silent", _peer(peers.silent), waits=True),
     )
 }
-
-
-def moved(world: World, folder: Path, places: dict[str, Endpoint]) -> Path:
-    """Return a configuration like the fleet's, with some replicas elsewhere."""
-    text = world.config_path.read_text("utf-8")
-    for fqdn, endpoint in places.items():
-        text, changed = re.subn(rf"^{re.escape(fqdn)}=\d+$", f"{fqdn}={endpoint.port}", text, flags=re.M)
-        assert changed == 1
-    path = folder / "configuration"
-    path.write_text(text, "utf-8")
-    return path
 
 
 def put_out(fault: Fault, world: World, odd: Servers, stack: Stack, fqdns: Sequence[str]) -> dict[str, Endpoint]:
