@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import sshd
-from filming import DAY, LENGTHS, NOW, ZONE, Studio
+from applying import DAY, NOW
+from filming import LENGTHS, Studio
+from stages import ZONE
 
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import sshd
-from filming import DAY, NOW, Studio
+from applying import DAY, NOW
+from filming import Studio
 from processes import run
 from waiting import eventually
 

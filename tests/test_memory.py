@@ -14,7 +14,6 @@ import pytest
 from stages import Shown, perform
 
 from dvbboxes.commands import Context, Result
-from dvbboxes.commands.cluster import forget
 from dvbboxes.demo.world import World
 from dvbboxes.errors import ExitStatus, UsageError
 from dvbboxes.memory import NAME, Memory
@@ -123,8 +122,8 @@ def test_what_is_meant_to_be_empty_is_forgotten_and_then_answers(context: Contex
     world.load({FQDN: [(0, ("FLUSHDB",))]})
     assert state(show(context)) is State.SUSPECT
     with pytest.raises(UsageError, match="name --towns or --instance"):
-        forget(context, None, None)
-    assert forget(context, None, [FQDN]).status is ExitStatus.DONE
+        perform(context, "cluster forget")
+    assert perform(context, "cluster forget", instances=[FQDN]).status is ExitStatus.DONE
     assert FQDN not in {line[0] for line in lines(folder)}
     assert state(show(context)) is State.CURRENT
 

@@ -26,7 +26,6 @@ from waiting import eventually
 from dvbboxes import config as configuration
 from dvbboxes import install
 from dvbboxes.commands import Context, Result
-from dvbboxes.commands import replicas as commands
 from dvbboxes.demo.servers import Servers, Wanted, launch, tell
 from dvbboxes.errors import DvbboxesError, ExitStatus, UsageError
 from dvbboxes.model import Answer, Config, Failure, FailureKind, Freshness, Gathered, State
@@ -236,7 +235,7 @@ def test_nothing_is_written_without_a_yes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--yes says yes"):
         put(config, tmp_path / "root", yes=False)
     context = Context(config.path, 1.8e9, ask=lambda question: False)
-    said_no = commands.install(context, None, None, False, False, str(tmp_path / "root"), False)
+    said_no = perform(context, "replicas install", root=str(tmp_path / "root"))
     assert said_no.status is ExitStatus.DIFFERENCE
     assert not (tmp_path / "root").exists()
 
@@ -251,10 +250,10 @@ def test_a_socket_where_the_unit_may_not_write_is_refused_before_anything(tmp_pa
 def test_render_shows_no_secret_and_writes_all_where_told(tmp_path: Path) -> None:
     config, out = configured(tmp_path / "etc", "a=6381\nb=10.0.0.9:6382", SECRETS), tmp_path / "out"
     context = Context(config.path, 1.8e9)
-    only_shown = commands.render(context, None, None, None)
+    only_shown = perform(context, "replicas render").result
     assert not (tmp_path / "etc/passwords").exists()
     assert "replicaof a 6379" in shown(only_shown, "text")
-    written = commands.render(context, None, None, str(out))
+    written = perform(context, "replicas render", output=str(out)).result
     assert (out / "etc/redis/redis-a.conf").read_text().startswith("# BEGIN dvbboxes")
     assert (out / "hosts/10.0.0.9/etc/redis/redis-b.secrets").is_file()
     assert "user dvbboxes-replica" in (out / "masters/b.conf").read_text()
@@ -263,7 +262,7 @@ def test_render_shows_no_secret_and_writes_all_where_told(tmp_path: Path) -> Non
     for form in ("text", "json", "csv"):
         assert password not in shown(written, form, "replicas render")
     first = {path: path.read_text() for path in out.rglob("*") if path.is_file()}
-    commands.render(context, None, None, str(out))
+    perform(context, "replicas render", output=str(out))
     assert {path: path.read_text() for path in out.rglob("*") if path.is_file()} == first
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import sshd
-from applying import DAY, NOW, SECONDS, Program, Stage, program
-from stages import ZONE, Shown
+from applying import DAY, Program, Stage, program
+from stages import Shown
 
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
@@ -22,7 +22,6 @@ from dvbboxes.wire import Command, program_key
 
 #: Another length than SECONDS has, where a test needs files of its own: whole seconds, as a disk holds them.
 LENGTHS = {"film": 59000, "clip": 1800, "jt": 900}
-__all__ = ["DAY", "LENGTHS", "NOW", "SECONDS", "ZONE", "Studio", "program"]
 
 
 @dataclass
@@ -31,7 +30,6 @@ class Studio:
 
     stage: Stage
     hosts: sshd.Hosts
-    disks: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def build(cls, world: World, folder: Path, hosts: sshd.Hosts) -> Studio:
