@@ -17,7 +17,6 @@
 #include <semaphore.h>
 #include <stddef.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,18 +29,21 @@
 /* A moment later than this many seconds is one of the wall clock: no machine has been up since 1970. */
 #define WALL 1000000000L
 
-#define NEXT(name) ((__typeof__(&name))next_of(#name))
+/* The function of that name behind this library: libc's, or another clock's that is preloaded too (their shifts add up).
+ * It is looked up once; two threads that do it at the same time find the same. */
+#define NEXT(name)                                        \
+    ({                                                    \
+        static __typeof__(&name) found_##name;            \
+        if (!found_##name)                                \
+            found_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name); \
+        found_##name;                                     \
+    })
 
-static void *next_of(const char *name) { return dlsym(RTLD_NEXT, name); }
-
-/* --- the wall clock, asked of the kernel: the library's own functions are those that are replaced here ------------- */
-
-static int real_clock(clockid_t clock, struct timespec *now) { return (int)syscall(SYS_clock_gettime, clock, now); }
+/* --- the wall clock ------------------------------------------------------------------------------------------------ */
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-    int (*next)(clockid_t, struct timespec *) = NEXT(clock_gettime);
-    int status = next ? next(clock, now) : real_clock(clock, now);
+    int status = NEXT(clock_gettime)(clock, now);
     if (status == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI))
         now->tv_sec += SHIFT;
     return status;
@@ -87,7 +89,9 @@ int timespec_get(struct timespec *now, int base)
 #define STAT(name, kind, parameters, arguments)                        \
     int name parameters                                                \
     {                                                                  \
-        int(*next) parameters = (int(*) parameters)next_of(#name);     \
+        static int(*next) parameters;                                  \
+        if (!next)                                                     \
+            next = (int(*) parameters)dlsym(RTLD_NEXT, #name);         \
         if (!next) {                                                   \
             errno = ENOSYS;                                            \
             return -1;                                                 \
@@ -147,13 +151,13 @@ static const struct timespec *real_times(const struct timespec *said, struct tim
 int utimensat(int folder, const char *path, const struct timespec said[2], int how)
 {
     struct timespec kept[2];
-    return (int)syscall(SYS_utimensat, folder, path, real_times(said, kept), how);
+    return NEXT(utimensat)(folder, path, real_times(said, kept), how);
 }
 
 int futimens(int file, const struct timespec said[2])
 {
     struct timespec kept[2];
-    return (int)syscall(SYS_utimensat, file, NULL, real_times(said, kept), 0);
+    return NEXT(futimens)(file, real_times(said, kept));
 }
 
 static int in_microseconds(int folder, const char *path, const struct timeval said[2], int how)
