@@ -6,13 +6,12 @@ import json
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
 import peers
 import pytest
-from applying import DAY, NEXT, START, Stage, key_of, program, storing
+from applying import DAY, NEXT, NOW, START, Stage, key_of, program, storing
 from processes import environment
 from stages import ALL
 
@@ -212,9 +211,9 @@ def test_without_a_data_folder_that_can_be_written_nothing_is(stage: Stage) -> N
 
 
 def test_it_takes_the_same_lock(stage: Stage) -> None:
-    file, now = stage.write((DAY, WHOLE)), time.time()
+    file = stage.write((DAY, WHOLE))
     stage.data.mkdir(exist_ok=True)
-    with hold(stage.data, "rasoa", "dvbboxes listing apply x", now):
+    with hold(stage.data, "rasoa", "dvbboxes listing apply x", NOW):
         classes, _, said = raised(stage, "Listing.apply(list(Listing(sys.argv[1]).parse()), '85')", file)
     assert "Locked" in classes
     assert "rasoa" in said

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from applying import DAY, NEXT, NOW, SATURDAY, SECONDS, START, Program, Stage, key_of, program, storing
-from processes import environment, run
+from processes import environment, run, upcoming
 from sshd import Hosts
 from stages import ALL, ZONE, Shown
 
@@ -401,11 +401,6 @@ def on_a_terminal(stage: Stage, *arguments: str, answer: str) -> tuple[int, str]
     return process.wait(60), shown
 
 
-def upcoming(days: int = 3) -> date:
-    """A day after the real clock's, for what runs in a process of its own."""
-    return date.today() + timedelta(days=days)
-
-
 @pytest.mark.parametrize("answer", ["y", "YES", "o", "Oui"])
 def test_yes_in_two_languages_is_a_yes(stage: Stage, answer: str) -> None:
     stage.load()
@@ -447,7 +442,7 @@ def test_a_second_run_is_turned_away_and_told_by_whom(stage: Stage) -> None:
     file = stage.write((upcoming(), WHOLE))
     config = stage.config
     stage.data.mkdir(exist_ok=True)
-    with hold(stage.data, "rasoa", "dvbboxes listing apply x", time.time()):
+    with hold(stage.data, "rasoa", "dvbboxes listing apply x", NOW):
         ran = run("listing", "apply", file, "-s", "85", "--yes", config=config)
     assert (ran.status, stage.touched()) == (ExitStatus.LOCKED, [])
     assert "rasoa" in ran.err
@@ -607,7 +602,7 @@ def laid_out(names: list[str], seconds: dict[str, float], day: date) -> Program:
     return entries
 
 
-def test_the_sample_listings_shifted_to_tomorrow_go_on_air_with_one_command(
+def test_the_sample_listings_shifted_to_next_week_go_on_air_with_one_command(
     small_fleet: Callable[..., World], samples: Path, tmp_path: Path
 ) -> None:
     """And ``program show`` and ``program diff`` agree with them to the second."""
@@ -617,20 +612,19 @@ def test_the_sample_listings_shifted_to_tomorrow_go_on_air_with_one_command(
     seconds = {name: float(value) for name, value in pairs}
     known: Command = (1, ("MSET", *(part for pair in pairs for part in pair)))
     world.load({fqdn: [known] for fqdn in ALL})
-    files, meant = [], {}
+    files, meant, first = [], {}, upcoming()
     for sid in ("2", "5"):
-        text, days = shifted((samples / f"{sid}_26112015_08122015").read_text("utf-8"), upcoming(1))
+        text, days = shifted((samples / f"{sid}_26112015_08122015").read_text("utf-8"), first)
         files.append(tmp_path / f"{sid}_{days[0]:%d%m%Y}_{days[-1]:%d%m%Y}")
         files[-1].write_text(text, "utf-8")
         for day, section in zip(days, re.split(r"^\[.*\]$", text, flags=re.M)[1:], strict=True):
             meant[day, sid] = laid_out(section.split(), seconds, day)
     config = stage.config
-    # A little before 07:30 tomorrow's listing begins within the cut-off; that is not what is tried here.
-    ran = run("listing", "apply", *map(str, files), "--yes", "--allow", "on-air", config=config)
+    ran = run("listing", "apply", *map(str, files), "--yes", config=config)
     assert ran.status == 0, ran.out + ran.err
     for (day, sid), expected in meant.items():
         assert [sorted(found) for found in stage.everywhere(day, sid)] == [sorted(expected)]
-    for day, sid in ((upcoming(1), "2"), (upcoming(6), "5")):
+    for day, sid in ((first, "2"), (first + timedelta(days=5), "5")):
         words = (f"{day:%d%m%Y}", "-s", sid)
         shown = run("program", "show", *words, "--format", "csv", config=config)
         assert shown.status == 0, shown.out + shown.err

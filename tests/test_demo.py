@@ -387,7 +387,7 @@ def test_of_starts_at_the_same_time_one_wins() -> None:
     assert demo.status() == won[0]
 
 
-CALLER = "import sys, datetime; from dvbboxes.demo import fleet; fleet.start(trouble=0, today=datetime.date.today())"
+CALLER = f"import datetime; from dvbboxes.demo import fleet; fleet.start(trouble=0, today={TODAY!r})"
 
 
 def caller(**environment: str) -> subprocess.Popen[bytes]:

@@ -8,12 +8,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 import redises
-from processes import run, run_many
+from processes import run, run_many, upcoming
 from waiting import eventually
 
 from dvbboxes import config as configuration
@@ -33,7 +32,7 @@ PLANTED = {
 WRONG = "Xx-walnut6-pw"
 IN_URL = "Ur-quince5-pw"
 #: A day that is not on air: nothing guards it.
-LISTING = f"[{date.today() + timedelta(days=7):%d/%m/%Y}]\nfilm_a\n"
+LISTING = f"[{upcoming():%d/%m/%Y}]\nfilm_a\n"
 
 
 @dataclass(frozen=True)

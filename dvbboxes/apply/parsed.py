@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +16,7 @@ from dvbboxes.apply.run import Order, carry_out
 from dvbboxes.config import prepare
 from dvbboxes.errors import ConfigError, UnknownName, UsageError
 from dvbboxes.fleet import Fleet, Side
-from dvbboxes.journal import Journal
+from dvbboxes.journal import Journal, stamp
 from dvbboxes.lock import hold
 from dvbboxes.model import Answer, Config, Instance, Slot, Stored
 from dvbboxes.plan import Action, Change, Held, stored_of
@@ -57,7 +56,7 @@ def apply_parsed(
     for instance in targets:
         for day in days:
             result.setdefault(instance.cluster, {}).setdefault(day_text(day.day), {})[instance.fqdn] = _said(False)
-    who, now = f"uid {os.getuid()}", time.time()
+    who, now = f"uid {os.getuid()}", stamp()
     command = f"Listing.apply: {', '.join(day_text(day.day) for day in days)} of {service_id}"
     if not days or not targets:
         return result

@@ -6,7 +6,6 @@ was under way.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
@@ -14,7 +13,7 @@ from typing import TypeAlias, TypeVar
 from dvbboxes.apply import masters
 from dvbboxes.apply.masters import Written
 from dvbboxes.errors import JournalError
-from dvbboxes.journal import Journal
+from dvbboxes.journal import Journal, stamp
 from dvbboxes.model import Config, Instance, Stored
 from dvbboxes.plan import Change, Key
 from dvbboxes.records import Change as Recorded
@@ -73,14 +72,14 @@ def carry_out(
     The journal has everything before the first master does. ``resumes``: the id of a run whose changes these are; no
     new run is begun then. Raises JournalError where the journal cannot be written: nothing has been written then.
     """
-    number = journal.begin(order.run, _planned(order), time.time()) if resumes is None else resumes
+    number = journal.begin(order.run, _planned(order), stamp()) if resumes is None else resumes
     begun = [_progress(change, ChangeState.VERIFIED, AS_MEANT) for change in order.confirmed]
     writing = [_progress(change, ChangeState.WRITING) for change in order.changes]
     if resumes is not None:  # what is overwritten may not have been known when the run was begun
         pairs = zip(writing, order.changes, strict=True)
         writing = [replace(progress, before=change.existing) for progress, change in pairs]
     begun += writing
-    journal.advance(number, begun, time.time())
+    journal.advance(number, begun, stamp())
     flow = _Flow(order, journal, config, progress, number)
     flow.write()
     flow.update()
@@ -279,7 +278,7 @@ class _Flow:
     def _journal(self, write: Callable[[int, T, float], None], what: T) -> None:
         """Write to the journal. What is on the masters is told even if this fails: the report is all there is then."""
         try:
-            write(self.number, what, time.time())
+            write(self.number, what, stamp())
         except JournalError as error:
             if not self.unjournalled:
                 self.notes.append(f"the journal does not have all of this run: {error}")

@@ -228,7 +228,7 @@ def _probe(context: Context, whom: Asked) -> Result:
 
     def masters() -> tuple[Any, ...]:
         with Fleet(Side.MASTER) as fleet:
-            began = time.time()
+            began = time.time()  # the command's own moment is older, by its imports: a clock would seem off by that
             gathered = fleet.gather(whom.instances, _Rehearsal(context), deadline)
             return began, gathered
 

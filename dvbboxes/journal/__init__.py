@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,11 @@ _TAKEN_OVER = (*REACHED, ChangeState.WRITING, ChangeState.UNKNOWN)
 #: From so many changes on, all of a run are looked up at once.
 _MANY = 32
 _UPDATE_OWED = (UpdateState.PENDING, UpdateState.FAILED)
+
+
+def stamp() -> float:
+    """Return the moment of a line that is written now: a run lasts, so each has its own and not the command's."""
+    return time.time()
 
 
 class Journal:

@@ -6,7 +6,6 @@ touched; what is not done can be done by the same command again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +14,7 @@ from dvbboxes.apply.masters import look
 from dvbboxes.apply.run import Order, ShowProgress, carry_out
 from dvbboxes.errors import NoAnswer, Refused
 from dvbboxes.fleet import Fleet, Side
-from dvbboxes.journal import Journal
+from dvbboxes.journal import Journal, stamp
 from dvbboxes.library.blast import Blast, FileLine, FileState, MediaRun, names, renamed
 from dvbboxes.media_flows.hosts import dvbbox_command, followed, on_hosts, update_media
 from dvbboxes.model import Config, Gathered, Instance, Stored
@@ -102,7 +101,7 @@ def delete(flow: Flow, journal: Journal, run: NewRun) -> MediaRun:
             said = f"dvbbox deletes nothing that a stored program names: {days}"
             flow.lines[one.fqdn] = FileLine(one.fqdn, FileState.BLOCKED, said)
     targets = [one for one in holders if one.fqdn not in flow.lines]
-    number = journal.begin(run, (), time.time())
+    number = journal.begin(run, (), stamp())
     outcomes = flow.act(targets, (stem(media), "--delete"), "deleting") if targets else {}
     after = flow.held().values()
     for one in targets:
@@ -133,7 +132,7 @@ def rename(flow: Flow, journal: Journal, run: NewRun, *, resumed: bool) -> Media
         raise Refused(f"{stem(new)} exists on {', '.join(taken[:4])}: dvbbox would overwrite it; nothing was renamed")
     holders = [one for one in flow.instances if old not in held[one.fqdn].lacking]
     planned = _planned(flow, held)
-    number = journal.begin(run, [_announced(change) for change in planned], time.time())
+    number = journal.begin(run, [_announced(change) for change in planned], stamp())
     outcomes = flow.act(holders, (stem(old), "--rename", stem(new)), "renaming") if holders else {}
     after = flow.held().values()
     for one in flow.instances:
@@ -200,7 +199,7 @@ def _rewrite(
         town = change.instance.cluster
         lines.append(Line(town, fqdn, *change.key, state, said, UpdateState.NOT_ASKED, replicated=replicated))
     if news:
-        journal.advance(number, news, time.time())
+        journal.advance(number, news, stamp())
     if not left:
         return tuple(lines)
     # A new name is no new start: dvbbox is not asked to look at these programs.
@@ -216,10 +215,10 @@ def _finished(flow: Flow, journal: Journal, number: int, programs: tuple[Line, .
     for line in files:
         if line.state is not FileState.NOT_THERE:
             said = f"{stem(blast.media)}: {line.state.value}{f': {line.detail}' if line.detail else ''}"
-            journal.note(number, f"{line.instance}: {said}", time.time())
+            journal.note(number, f"{line.instance}: {said}", stamp())
     somewhere = any(line.state is FileState.DONE for line in files) or any(line.holds for line in programs)
     state = RunState.DONE if result.whole else RunState.PARTIAL if somewhere else RunState.FAILED
-    journal.finish(number, state, time.time())
+    journal.finish(number, state, stamp())
     return result
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -36,6 +35,8 @@ _DAYS = 31
 _ENTRIES = 60
 _NAMES = 100
 _REPLICATION: Command = ("INFO", "replication")
+#: When all of it happens.
+_NOW = datetime.combine(FIRST_DAY, datetime.min.time(), UTC).timestamp()
 
 Month: TypeAlias = Mapping[date, Stored]
 
@@ -105,7 +106,7 @@ def _ours(changes: Sequence[Change]) -> None:
 
 def _journalled(changes: Sequence[Change], journal: Journal) -> None:
     """Announce, write, and record, as an apply does."""
-    now = time.time()
+    now = _NOW
     run = NewRun(RunKind.APPLY, "bench", "here", "bench", "", "", "", (), now)
     planned = [
         PlannedChange(c.instance.cluster, c.instance.fqdn, c.day, c.service_id, c.existing, c.desired) for c in changes
@@ -155,7 +156,7 @@ def check(setting: Setting) -> None:
     yard, names = setting.yard, _names(setting.yard)
     with TemporaryDirectory(prefix="dvbboxes-bench-") as folder:
         file = _listing(Path(folder), names)
-        context = Context(str(yard.config_path), time.time())
+        context = Context(str(yard.config_path), _NOW)
         read = read_listings(context, [file], COMMON, None)
         whom = Asked(yard.instances, _DEADLINE, None)
 
@@ -203,10 +204,9 @@ def _names(yard: Yard) -> list[str]:
 
 
 def _listing(folder: Path, names: Sequence[str]) -> str:
-    first = datetime.now().date() + timedelta(days=40)
     lines = []
     for number in range(_DAYS):
-        lines.append(f"[{first + timedelta(days=number):%d/%m/%Y}]")
+        lines.append(f"[{FIRST_DAY + timedelta(days=number):%d/%m/%Y}]")
         lines += [name.removesuffix(".ts") for name in names[number * _NAMES : (number + 1) * _NAMES]]
     path = folder / "listing"
     path.write_text("\n".join([*lines, ""]), "utf-8")

@@ -11,12 +11,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
-from warm import Point, Warm  # found by conftest
+from processes import upcoming  # found by conftest
+from warm import Point, Warm
 
 from dvbboxes.demo.servers import tell
 from dvbboxes.demo.world import World
@@ -28,7 +29,7 @@ from dvbboxes.wire import program_key
 POINTS = int(os.environ.get("DVBBOXES_KILL_POINTS", "10"))
 #: Masters are killed at a quarter of the points.
 MASTER_POINTS = max(4, POINTS // 4)
-FIRST = date.today() + timedelta(days=7)
+FIRST = upcoming()
 DAYS = tuple(FIRST + timedelta(days=n) for n in range(31))
 KEYS = tuple(program_key(day, "85") for day in DAYS)
 ENTRIES = 60

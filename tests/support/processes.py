@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,15 @@ class Ran:
     out: str
     err: str
     seconds: float
+
+
+def upcoming() -> date:
+    """Return a day for what runs by the real clock: ahead, and not on air, until the test is over.
+
+    It is a week ahead: the date here, in UTC and in the fleet's zone, and the broadcast day there, differ by one, and
+    midnight may pass while the test runs. So one more or less is no matter, but a test takes it once.
+    """
+    return datetime.now(UTC).date() + timedelta(days=7)
 
 
 def environment(config: str | Path | None, environ: Mapping[str, str]) -> dict[str, str]:

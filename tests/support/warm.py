@@ -44,6 +44,8 @@ def child(order, arguments, out, err, calls, gate):
     os.dup2(err.fileno(), 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.argv = ["dvbboxes", *arguments]
+    if order["now"] is not None:
+        time.time = lambda: order["now"]
     count = counting(order, calls) if order["function"] else [0]
     status = 1
     try:
@@ -132,9 +134,11 @@ class Warm:
     """The process whose children the command lines are; a context manager that ends it."""
 
     process: subprocess.Popen[str]
+    #: The moment at which all of them run; None: by the real clock.
+    now: float | None = None
 
     @classmethod
-    def start(cls, config: Path) -> Warm:
+    def start(cls, config: Path, now: float | None = None) -> Warm:
         return cls(
             subprocess.Popen(
                 [sys.executable, "-c", _WARM],
@@ -142,7 +146,8 @@ class Warm:
                 stdout=subprocess.PIPE,
                 text=True,
                 env=processes.environment(config, {}),
-            )
+            ),
+            now,
         )
 
     def __enter__(self) -> Warm:
@@ -155,7 +160,7 @@ class Warm:
         self.process.wait()
 
     def _order(self, lines: Sequence[Sequence[str]], at: Point, signal: str) -> None:
-        order: dict[str, Any] = {"lines": [list(line) for line in lines], "signal": signal}
+        order: dict[str, Any] = {"lines": [list(line) for line in lines], "signal": signal, "now": self.now}
         order |= {"seconds": at.seconds, "function": at.function, "calls": at.calls}
         self._say(json.dumps(order))
 
