@@ -130,7 +130,7 @@ def test_a_master_that_is_frozen(stage: Stage) -> None:
     stage.world.freeze(stage.world.master(BAD))
     began = time.monotonic()
     unreachable(stage, "timed out after 1.5 s")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     stage.world.resume(stage.world.master(BAD))
     assert stage.master(BAD) == OLD
 
@@ -141,7 +141,7 @@ def test_a_master_that_drips_a_byte_per_100_ms(stage: Stage) -> None:
         stage.masters[BAD] = peer.endpoint.port
         began = time.monotonic()
         unreachable(stage, "timed out after 1.5 s")
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
     assert stage.master(BAD) == OLD
 
 
@@ -460,7 +460,7 @@ def test_ssh_to_a_host_that_says_nothing(hosted: tuple[Stage, Hosts]) -> None:
         stage.replace.append((f"ssh_port={hosts[BAD].sshd.port}\n", f"ssh_port={peer.endpoint.port}\n"))
         began = time.monotonic()
         said = not_updated(stage)
-        assert time.monotonic() - began < 40
+        assert time.monotonic() - began < 90
     assert "ssh" in said
 
 

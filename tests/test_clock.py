@@ -225,6 +225,7 @@ MEASURED = "how long something took, said in a result"
 PATIENCE = "a test that waits for a condition gives up at last"
 LIMIT = "a wide limit on how long something takes"
 SHOWN = "a wrong source that a checker is shown"
+COMPARED = "the shifted clock is compared with the real one"
 PLACES: dict[tuple[str, str, str], str] = {
     # the day and the hour
     ("dvbboxes/main.py", "create_app", "time.time"): "the one moment of a command: it is Context.now from here on",
@@ -240,8 +241,12 @@ PLACES: dict[tuple[str, str, str], str] = {
     ("dvbboxes/commands/cluster.py", "_probe.masters", "time.time"): "what each master's clock is compared with",
     ("dvbboxes/completion.py", "media", "time.time"): "a TAB has no Context; the age of the file with the names",
     ("etc/install.py", "_HOLD", "time.time"): "since when the lock is held, told to whoever it turns away",
-    ("tests/processes.py", "upcoming", "datetime.datetime.now"): "the day for processes that run by the real clock",
-    ("tests/test_docs.py", "_in_a_week", "datetime.date.today"): "the pages' examples run by the real clock",
+    ("tests/support/processes.py", "upcoming", "datetime.datetime.now"): "the day for what runs by the real clock",
+    ("etc/demo.py", "running", "datetime.date.today"): "whether the demo that runs still has programs for its reader",
+    ("tests/clocks/__main__.py", "run", "time.time"): "how far the clock has to be shifted",
+    ("tests/test_clocks.py", "*", "time.time"): COMPARED,
+    ("tests/test_clocks.py", "*", "time.clock_gettime"): COMPARED,
+    ("tests/test_clocks.py", "*", "datetime.datetime.now"): COMPARED,
     ("tests/test_house.py", "*", "datetime.date.today"): SHOWN,
     ("tests/test_house.py", "*", "datetime.datetime.now"): SHOWN,
     ("tests/test_house.py", "*", "datetime.datetime.utcnow"): SHOWN,
@@ -252,6 +257,7 @@ PLACES: dict[tuple[str, str, str], str] = {
     ("etc/deb.py", "_changed", "st_mtime"): "a package is as old as its changelog, whenever it is built",
     ("etc/install.py", "check_machine", "st_mtime"): "sources that are newer than what was made of them",
     ("tests/test_replicas.py", "*", "st_mtime"): "starts of processes are given in seconds from a file's time",
+    ("tests/test_clocks.py", "*", "st_mtime"): COMPARED,
     # how long something lasts
     ("dvbboxes/apply/masters.py", "*", "time.monotonic"): DEADLINE,
     ("dvbboxes/commands/cluster.py", "_watch", "time.monotonic"): "Context.now goes on from picture to picture",
@@ -268,24 +274,18 @@ PLACES: dict[tuple[str, str, str], str] = {
     ("tests/bench/yard.py", "*", "time.monotonic"): MEASURED,
     ("tests/fuzz/test_fuzz.py", "soon", "time.monotonic"): "tells a hang from a slow machine",
     ("tests/kill/test_kill.py", "*", "time.monotonic"): MEASURED,
-    ("tests/peers.py", "*", "time.monotonic"): PATIENCE,
-    ("tests/processes.py", "*", "time.monotonic"): MEASURED,
-    ("tests/redises.py", "*", "time.monotonic"): PATIENCE,
-    ("tests/sshd.py", "*", "time.monotonic"): PATIENCE,
+    ("tests/clocks/__main__.py", "run", "time.monotonic"): MEASURED,
+    ("tests/support/processes.py", "*", "time.monotonic"): MEASURED,
+    ("tests/support/waiting.py", "eventually", "time.monotonic"): PATIENCE,
+    ("tests/test_clocks.py", "*", "time.monotonic"): COMPARED,
     ("tests/system/run.py", "main", "time.monotonic"): MEASURED,
     ("tests/system/run.py", "until", "time.monotonic"): PATIENCE,
     ("tests/test_apply.py", "on_a_terminal", "time.monotonic"): PATIENCE,
-    ("tests/test_completion.py", "until", "time.monotonic"): PATIENCE,
-    ("tests/test_fleet.py", "eventually", "time.monotonic"): PATIENCE,
-    ("tests/test_main.py", "_wait_until_it_waits", "time.monotonic"): PATIENCE,
-    ("tests/test_media_rename_delete.py", "wait_for_link_down", "time.monotonic"): PATIENCE,
-    ("tests/test_remote.py", "eventually", "time.monotonic"): PATIENCE,
     ("tests/test_apply_faults.py", "*", "time.monotonic"): LIMIT,
-    ("tests/test_demo.py", "*", "time.monotonic"): LIMIT,
-    ("tests/test_remote.py", "test_a_process_left_in_the_background_there_does_not_hold_us", "time.monotonic"): LIMIT,
     ("tests/test_servers.py", "*", "time.monotonic"): LIMIT,
-    ("tests/test_listing.py", "*", "time.perf_counter"): LIMIT,
-    ("tests/warm.py", "*", "time.monotonic"): MEASURED,
+    ("tests/test_listing.py", "*", "time.process_time"): LIMIT,
+    ("tests/test_listing_bad.py", "*", "resource.getrusage"): LIMIT,
+    ("tests/support/warm.py", "*", "time.monotonic"): MEASURED,
 }  # fmt: skip
 
 
@@ -315,7 +315,7 @@ def test_every_place_that_is_known_still_reads_the_clock(ours: set[Reading]) -> 
 
 
 def test_every_place_has_a_reason_and_whoever_knows_the_hour_a_name() -> None:
-    assert unreasoned({place: why for place, why in PLACES.items() if why != SHOWN}) == []
+    assert unreasoned({place: why for place, why in PLACES.items() if why not in (SHOWN, COMPARED)}) == []
 
 
 def test_this_file_itself_reads_no_clock() -> None:

@@ -102,7 +102,7 @@ def test_2_frozen_and_dead_instances_cost_one_deadline_and_nobody_elses_answer(s
             gathered = shown.result.gathered
             assert gathered is not None
             assert [answer.instance.fqdn for answer in gathered.answered] == ["town1-2"]
-            assert waited.in_vain < 0.45, shown.command  # one deadline, not two, and not three for the three of them
+            assert waited.in_vain < 0.6, shown.command  # one deadline, not two, and not three for the three of them
             assert shown.status is ExitStatus.PARTIAL
             assert "1/4 instances answered" in shown.text
             waited.begin()

@@ -285,14 +285,14 @@ def test_a_listing_in_utf_16_is_refused() -> None:
 
 def test_ten_megabytes_are_read_fast_and_their_mistakes_bounded() -> None:
     for text in ("[15/06]\n" + "film_a_of_a_name\n" * 600_000, bytes(range(256)) * 40_000):
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             assert len(parse(text, today=JUNE).days[0].entries) == 600_000
         except ListingError as error:
             assert len(error.mistakes) == MAX_MISTAKES
             assert str(error).endswith(f"\nand {error.more} more mistakes")
             assert error.more > 100_000
-        assert time.perf_counter() - began < 20, "a quadratic reader would take hours"
+        assert time.process_time() - began < 20, "a quadratic reader would take hours"
 
 
 def test_mistakes_beyond_the_bound_are_counted() -> None:

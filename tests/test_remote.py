@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -51,6 +51,12 @@ def clients(word: str) -> list[str]:
             if name == "ssh" and word in line:
                 found.append(line)
     return found
+
+
+def still_asleep(pid: int) -> None:
+    """Check that what a host was left with runs on there, which is here: nobody has waited for its end; then end it."""
+    assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    os.kill(pid, signal.SIGKILL)
 
 
 def children() -> list[int]:
@@ -185,12 +191,13 @@ def test_bytes_that_are_no_text_and_codes_that_move_the_cursor_come_out_harmless
     assert outcome.results[0].lines == ("a\ufffdb\ufffd[2Jc", "d", "10%", "20%")
 
 
-def test_a_process_left_in_the_background_there_does_not_hold_us(run: Run, tmp_path: Path) -> None:
-    began = time.monotonic()
-    outcome = run(("sh", "-c", "sleep 8 & echo started"))
+def test_a_process_left_in_the_background_there_does_not_hold_us(run: Run) -> None:
+    outcome = run(("sh", "-c", "sleep 600 & echo started $!"), timeout=20 * remote.GRACE)
     assert outcome.ok
-    assert outcome.results[0].lines == ("started",)
-    assert time.monotonic() - began < 6
+    started, pid = outcome.results[0].lines[0].split()
+    assert started == "started"
+    still_asleep(int(pid))
+    assert outcome.elapsed < 10 * remote.GRACE
 
 
 # --- the transcript, byte by byte -------------------------------------------------------------------------------------
@@ -247,14 +254,17 @@ def test_a_refused_port_is_named_as_one(run: Run) -> None:
     assert progress(outcome) == [Progress.NOT_RUN]
 
 
-def test_a_host_that_accepts_and_says_nothing_costs_the_connect_timeout(run: Run) -> None:
+def test_a_host_that_accepts_and_says_nothing_costs_the_connect_timeout(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "CONNECT_TIMEOUT", 1)
     with peers.Peer(peers.silent) as peer:
         target = SshTarget(peer.endpoint.host, None, peer.endpoint.port)
-        outcome = run(("true",), target=target, timeout=1.9)
+        outcome = run(("true",), target=target)
     assert outcome.error is not None
     assert outcome.error.kind is FailureKind.TIMEOUT
     assert "did not answer ssh in time" in outcome.error.message, "it was ssh that gave up, not we"
-    assert 0.9 < outcome.elapsed < 1.9
+    assert 0.9 < outcome.elapsed < LONG / 2
 
 
 def test_a_host_that_says_nothing_for_longer_than_we_have_is_killed(ssh_keys: sshd.Keys) -> None:
@@ -273,7 +283,7 @@ def test_a_host_that_slams_the_door_or_speaks_no_ssh_is_said_so(run: Run) -> Non
     for behaviour in (peers.slam, peers.garbage):
         with peers.Peer(behaviour) as peer:
             target = SshTarget(peer.endpoint.host, None, peer.endpoint.port)
-            outcome = run(("true",), target=target, timeout=3.0)
+            outcome = run(("true",), target=target, timeout=LONG)
         assert outcome.error is not None
         assert outcome.error.kind in (FailureKind.CLOSED, FailureKind.TIMEOUT, FailureKind.UNREACHABLE)
         assert progress(outcome) == [Progress.NOT_RUN]
@@ -340,15 +350,17 @@ def test_an_account_that_runs_something_else_is_no_success(run: Run, host: sshd.
 
 
 def test_a_command_that_hangs_is_killed_here_and_what_was_done_before_it_is_known(host: sshd.Sshd, run: Run) -> None:
-    outcome = run(("echo", "done"), ("sh", "-c", "echo begun; exec sleep 5"), ("echo", "never"), timeout=1.5)
+    hangs = ("sh", "-c", "echo $$; exec sleep 60")
+    outcome = run(("echo", "done"), hangs, ("echo", "never"), timeout=4.0)
     assert clients(str(host.port)) == []
     assert progress(outcome) == [Progress.DONE, Progress.UNFINISHED, Progress.NOT_RUN]
-    assert outcome.results[1].lines == ("begun",)
+    (pid,) = outcome.results[1].lines
+    still_asleep(int(pid))
     assert outcome.error is not None
     assert outcome.error.kind is FailureKind.TIMEOUT
-    assert "exec sleep 5" in outcome.error.message
+    assert "exec sleep 60" in outcome.error.message
     assert "may still run there" in outcome.error.message
-    assert 1.4 < outcome.elapsed < 2.5
+    assert outcome.elapsed > 3.9
 
 
 def test_what_ssh_itself_started_is_killed_with_it(ssh_keys: sshd.Keys, tmp_path: Path) -> None:
@@ -358,7 +370,7 @@ def test_what_ssh_itself_started_is_killed_with_it(ssh_keys: sshd.Keys, tmp_path
     (outcome,) = remote.run([job], SshSettings(options=options), timeout=1.0)
     assert outcome.error is not None
     pid = int(note.read_text())
-    assert eventually(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text(), 3)
+    assert eventually(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text())
 
 
 def test_a_connection_lost_half_way_says_which_command_was_running(run: Run) -> None:
@@ -401,7 +413,7 @@ def test_a_host_that_fails_stops_no_other(host: sshd.Sshd, ssh_keys: sshd.Keys) 
             host.target, SshTarget("no-such-host.invalid"), host.target,
         ]  # fmt: skip
         jobs = [Job(instance(target, f"dvb-{n}"), (("echo", str(n)),)) for n, target in enumerate(targets)]
-        outcomes = remote.run(jobs, sshd.settings_for(ssh_keys), timeout=3.0)
+        outcomes = remote.run(jobs, sshd.settings_for(ssh_keys), timeout=6.0)
     assert [outcome.instance.fqdn for outcome in outcomes] == [f"dvb-{n}" for n in range(5)]
     assert [outcome.ok for outcome in outcomes] == [False, False, True, False, True]
 
@@ -509,7 +521,7 @@ def test_runs_of_one_process_share_a_connection_and_it_ends_with_the_block(
         assert path.is_socket()
     assert (host.connections - connections, host.sessions - sessions) == (1, 3)
     assert not path.parent.exists()
-    assert eventually(lambda: clients(str(path)) == [], 5)
+    assert eventually(lambda: clients(str(path)) == [], remote.PERSIST - 10)  # it would end itself, later
 
 
 def test_a_shared_connection_ends_with_a_command_that_hangs_on_it(
@@ -521,7 +533,7 @@ def test_a_shared_connection_ends_with_a_command_that_hangs_on_it(
         path = masters.path(host.target)
         (hung,) = remote.run([Job(instance(host.target), (("sleep", "5"),))], settings, masters=masters, timeout=1.5)
         assert hung.error is not None
-        assert eventually(lambda: clients(str(path)) == [], 3)
+        assert eventually(lambda: clients(str(path)) == [], remote.PERSIST - 10)
         (next_one,) = remote.run([Job(instance(host.target), (("true",),))], settings, masters=masters, timeout=LONG)
         assert next_one.ok
 
@@ -668,14 +680,14 @@ def test_a_dvbbox_that_misbehaves_is_reported_as_it_does(one_host: OneHost) -> N
 def test_a_dvbbox_that_hangs_is_given_up_and_goes_when_nobody_listens(one_host: OneHost) -> None:
     _, host, update = one_host
     host.behave("hang")
-    outcome = update(date(2017, 6, 15), date(2017, 6, 16), timeout=3.0)
+    outcome = update(date(2017, 6, 15), date(2017, 6, 16), timeout=6.0)
     assert progress(outcome) == [Progress.UNFINISHED, Progress.NOT_RUN]
     assert outcome.error is not None
     assert outcome.error.kind is FailureKind.TIMEOUT
     assert "dvbbox program 15062017 --service_id 85 --update" in outcome.error.message
     assert clients(str(host.sshd.port)) == []
     assert len(host.pids) == 1
-    assert eventually(lambda: not Path(f"/proc/{host.pids[0]}").exists(), 10)
+    assert eventually(lambda: not Path(f"/proc/{host.pids[0]}").exists())
 
 
 def test_no_environment_of_ours_is_needed_for_it(one_host: OneHost) -> None:

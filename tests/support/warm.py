@@ -18,6 +18,8 @@ import processes  # found by conftest
 #: many calls after the first one of the function named (a child that is only stopped there waits for another line).
 _WARM = """
 import gc, json, os, select, signal, sys, tempfile, time
+sys.path.insert(0, sys.argv[1])
+import waits
 import dvbboxes.main, dvbboxes.config, dvbboxes.apply.run, dvbboxes.remote, dvbboxes.render.wishes, dvbboxes.undo
 import dvbboxes.commands.listing, dvbboxes.commands.rollback, dvbboxes.commands.resuming, dvbboxes.commands.history
 import dvbboxes.journal, dvbboxes.lock, dvbboxes.listing, dvbboxes.questions, dvbboxes.render.report, sqlite3, zoneinfo
@@ -44,8 +46,11 @@ def child(order, arguments, out, err, calls, gate):
     os.dup2(err.fileno(), 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.argv = ["dvbboxes", *arguments]
+    counted = waits.counted()
+    waited = None
     if order["now"] is not None:
         time.time = lambda: order["now"]
+        waited = counted.__enter__()
     count = counting(order, calls) if order["function"] else [0]
     status = 1
     try:
@@ -53,7 +58,7 @@ def child(order, arguments, out, err, calls, gate):
     except SystemExit as ended:
         status = ended.code or 0
     sys.setprofile(None)
-    os.pwrite(calls.fileno(), str(count[0]).encode(), 0)
+    os.pwrite(calls.fileno(), json.dumps([count[0], waited.in_vain if waited else 0]).encode(), 0)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -84,7 +89,7 @@ def end(began, started):
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         seconds = time.monotonic() - began
         out, err, calls = map(content, files)
-        answer.append([status, out, err, seconds, int(calls or -1)])
+        answer.append([status, out, err, seconds, *json.loads(calls or "[-1, 0]")])
     return answer
 
 def say(answer):
@@ -124,9 +129,13 @@ NEVER = Point()
 
 @dataclass(frozen=True)
 class Ended(processes.Ran):
-    """What one run did, and how many calls it made after the function that was named (-1: it was killed)."""
+    """What one run did, and how many calls it made after the function that was named (-1: it was killed).
+
+    ``waited`` is how long it waited for servers in vain (waits.py), where it runs at a moment that is given.
+    """
 
     calls: int
+    waited: float
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,7 @@ class Warm:
     def start(cls, config: Path, now: float | None = None) -> Warm:
         return cls(
             subprocess.Popen(
-                [sys.executable, "-c", _WARM],
+                [sys.executable, "-c", _WARM, str(Path(__file__).parent)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
