@@ -1,15 +1,18 @@
 # What can be made of this checkout: `make help`. All but (un)install, purge and test-system runs as any user, in this folder.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n auto --dist worksteal
+PYTEST_ARGS ?= -n auto --maxprocesses 8 --dist worksteal
 FAULT_TABLE ?= docs/faults.rst
+KILL_POINTS ?= 200
+FUZZ ?= 10000
+CLOCKS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-in
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet -c etc/constraints.txt
 
-.PHONY: all help venv test test-slow test-kill test-faults test-fuzz lint demo demo-stop docs html bench clean
+.PHONY: all help venv quick test test-slow test-clocks test-kill test-faults test-fuzz lint demo demo-stop docs html bench clean
 .PHONY: install uninstall purge deb dist test-system
 all: build/made ## what sudo make install needs, in build/ (speaks to PyPI)
 
@@ -33,20 +36,26 @@ $(STAMP): setup.py pyproject.toml etc/constraints.txt
 	@$(PIP) --no-build-isolation -e '.[test]'
 	@echo '$(CURDIR)' > $@
 
+quick: $(STAMP) ## the pure tests: no server, no process (15 seconds)
+	@$(BIN)/python -m pytest -q -m pure $(PYTEST_ARGS) $$(grep -l 'mark\.pure' tests/test_*.py)
+
 test: $(STAMP) ## set up and run the tests, all but the slow ones (2 minutes)
 	@$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
 
 test-slow: $(STAMP) ## the slow ones: ssh, frozen masters, whole installations, secrets everywhere (4 minutes)
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
-test-kill: $(STAMP) ## kill -9 at 200 points of an apply, masters at 50, 20 processes at once (4 minutes)
-	@DVBBOXES_KILL_POINTS=200 $(BIN)/python -m pytest -q tests/kill
+test-clocks: $(STAMP) ## the suite under 14 other clocks, the whole of it at three (25 minutes; CLOCKS="2 3": only these)
+	@$(BIN)/python -m tests.clocks $(CLOCKS)
+
+test-kill: $(STAMP) ## kill -9 at KILL_POINTS=200 points of an apply, masters at a quarter of that, 20 at once (4 minutes)
+	@DVBBOXES_KILL_POINTS=$(KILL_POINTS) $(BIN)/python -m pytest -q tests/kill
 
 test-faults: $(STAMP) ## 15 faults on 1, 3 and 40 of 40 real replicas, every reading command; the table (3 minutes)
 	@DVBBOXES_FAULTS=all DVBBOXES_FAULT_TABLE=$(FAULT_TABLE) $(BIN)/python -m pytest -q tests/faults
 
-test-fuzz: $(STAMP) ## 10,000 mutated configurations, listings and replies, 100 of each as processes (10 minutes)
-	@DVBBOXES_FUZZ=10000 DVBBOXES_FUZZ_PROCESSES=100 $(BIN)/python -m pytest -q tests/fuzz
+test-fuzz: $(STAMP) ## FUZZ=10000 mutated configurations, listings and replies, 100 of each as processes (4 minutes)
+	@DVBBOXES_FUZZ=$(FUZZ) DVBBOXES_FUZZ_PROCESSES=100 $(BIN)/python -m pytest -q tests/fuzz
 
 lint: $(STAMP) ## ruff, its formatter, mypy --strict
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,31 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).with_name("support")))
 
 import sshd  # found by the lines above
+
+#: What a test that is marked ``pure`` may not do: it is to be quick, and green wherever it runs.
+_MACHINE = {"subprocess.Popen", "os.posix_spawn", "os.system", "os.fork", "socket.connect", "socket.bind"}
+_pure_test: list[str] = []
+
+
+def _forbid_the_machine(event: str, arguments: object) -> None:
+    if _pure_test and event in _MACHINE:
+        raise RuntimeError(f"{_pure_test[-1]} is marked pure, and does: {event} {arguments}")
+
+
+sys.addaudithook(_forbid_the_machine)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """See that a test marked ``pure`` starts no process and opens no connection."""
+    if item.get_closest_marker("pure") is None:
+        return (yield)
+    _pure_test.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _pure_test.pop()
+
 
 CHANNELS = (("85", "Ma chaine"), ("86", "Deuxième chaîne"))
 

@@ -36,6 +36,8 @@ from dvbboxes.model import (
 )
 from dvbboxes.wire import ABSENT
 
+pytestmark = pytest.mark.pure
+
 ZONE = ZoneInfo("Indian/Antananarivo")
 DAY = date(2026, 11, 23)
 BEGIN = datetime(2026, 11, 23, 7, 30, tzinfo=ZONE).timestamp()

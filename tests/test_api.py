@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import peers
 import pytest
-from processes import environment
+from processes import ROOT, environment
 from reading import START, Entries, Stage, clock, files, held
 
 from dvbboxes.demo.world import World
@@ -439,3 +439,18 @@ def test_a_log_that_cannot_be_written_disturbs_no_caller(stage: Stage) -> None:
 
 def _elsewhere(line: str) -> str:
     return f"filepath={os.devnull}/no/log" if line.startswith("filepath=") else line
+
+
+def test_importing_reads_nothing() -> None:
+    # The audit hook sees every open; what is left once imports are set aside must be nothing.
+    code = (
+        "import sys\nopened = []\n"
+        "def hook(name, args):\n"
+        "    if name in ('open', 'socket.connect') and not str(args[0]).endswith(('.py', '.pyc', '.so')):\n"
+        "        opened.append(str(args[0]))\n"
+        "sys.addaudithook(hook)\nimport dvbboxes.config\n"
+        "print([n for n in opened if not n.endswith('.pth') and '__pycache__' not in n])\n"
+        "print([m for m in ('configparser', 'zoneinfo', 'logging', 'redis', 'flask') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "[]\n[]\n"

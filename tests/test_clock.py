@@ -16,6 +16,8 @@ from textwrap import dedent
 
 import pytest
 
+pytestmark = pytest.mark.pure
+
 ROOT = Path(__file__).resolve().parent.parent
 
 #: What tells the day or the hour. `stamp` is our own one, for the lines of the journal.

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from dvbboxes.days import looks_like_day, parse_clock, parse_day, parse_days
 from dvbboxes.errors import BadDay
 
+pytestmark = pytest.mark.pure
+
 TODAY = date(2026, 11, 23)
 
 

@@ -80,6 +80,7 @@ def server_pids(state: demo.DemoState) -> list[int]:
 # --- the sample and its trouble (pure) --------------------------------------------------------------------------------
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("zone", ["Indian/Antananarivo", "Europe/Paris", "America/New_York"])
 def test_every_day_of_the_sample_is_green(zone: str) -> None:
     tz = ZoneInfo(zone)
@@ -92,6 +93,7 @@ def test_every_day_of_the_sample_is_green(zone: str) -> None:
             assert midnight <= start + sum(content.durations[name] for name in names) < end_of_day
 
 
+@pytest.mark.pure
 def test_the_sample_is_two_channels_and_a_week_and_always_the_same() -> None:
     content = sample.content(TODAY)
     assert dict(content.channels) == {"85": "Ma chaine", "86": "Deuxième chaîne"}
@@ -109,6 +111,7 @@ def test_the_sample_is_two_channels_and_a_week_and_always_the_same() -> None:
     assert len(rest) == 14
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("today", [TODAY + timedelta(days=n) for n in range(7)])
 def test_trouble_is_of_each_kind_and_stands_in_the_programs_of_today_and_tomorrow(today: date) -> None:
     content = sample.content(today)
@@ -150,6 +153,7 @@ def demo_in_memory(today: date, zone: ZoneInfo, percent: float = demo.DEFAULT_TR
     return world
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize(
     ("today", "zone"),
     [
@@ -172,12 +176,14 @@ def test_what_the_tutorial_shows_is_there_at_every_hour_of_the_day_and_of_the_ne
         assert {Code.ABSENT, Code.DIFFERS, Code.DURATION} <= {finding.code for finding in found}
 
 
+@pytest.mark.pure
 def test_without_trouble_the_same_demo_has_nothing_to_tell() -> None:
     world = demo_in_memory(TODAY, ZoneInfo("Indian/Antananarivo"), percent=0)
     world.now = world.window(TODAY, world.fqdns[0])[0]
     assert world.find() == ()
 
 
+@pytest.mark.pure
 def test_more_trouble_is_more_and_none_is_none() -> None:
     content = sample.content(TODAY)
     assert trouble.make(0, content, FQDNS, TODAY) == trouble.Trouble()
@@ -188,6 +194,7 @@ def test_more_trouble_is_more_and_none_is_none() -> None:
     assert {each.name for each in every.lacks} | {each.name for each in every.differs} == set(content.durations)
 
 
+@pytest.mark.pure
 def test_trouble_on_another_fortnight_is_put_on_the_day_nearest_to_today() -> None:
     content = sample.content(date(2015, 11, 26))
     assert trouble.make(5, content, FQDNS, TODAY).old[0].day == date(2015, 11, 29)

@@ -9,6 +9,8 @@ import pytest
 
 from dvbboxes.files import SHARED, replace_whole
 
+pytestmark = pytest.mark.pure
+
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:

@@ -13,6 +13,8 @@ from inmemory import ALL, DAYS, FULL, HOUR, NOW, OTHER, START, TOWNS, World, at
 from dvbboxes.findings import Code, Finding, Severity
 from dvbboxes.model import FailureKind, Freshness, State
 
+pytestmark = pytest.mark.pure
+
 # --- all is well ------------------------------------------------------------------------------------------------------
 
 

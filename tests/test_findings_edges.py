@@ -16,6 +16,8 @@ from inmemory import ALL, DAYS, FULL, HOUR, NOW, OTHER, World, at
 from dvbboxes.findings import Code, Finding, Material, Severity, find, without
 from dvbboxes.model import Failure, FailureKind, Freshness, Gathered, State
 
+pytestmark = pytest.mark.pure
+
 PARIS = ZoneInfo("Europe/Paris")
 #: The settings of instances two hours to the east, in one zone (a configuration reads each zone once).
 EAST = {fqdn: {"zone": zone} for zone in (timezone(timedelta(hours=5)),) for fqdn in ALL[3:]}

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from inmemory import ALL, CHANNELS, DAYS, FULL, HOUR, NOW, ZONE, World
 
 from dvbboxes.findings import Checked, Code, Finding, Looked, News, Recovered, Remembered, Severity, find, news
+
+pytestmark = pytest.mark.pure
 
 LOOKED = Looked(ALL, ALL, CHANNELS, DAYS, frozenset())
 TOMORROW = replace(LOOKED, days=[day + timedelta(days=1) for day in DAYS])

@@ -7,6 +7,8 @@ from inmemory import ALL, DAYS, FULL, HOUR, NOW, OTHER, World, at
 
 from dvbboxes.findings import Code, Severity
 
+pytestmark = pytest.mark.pure
+
 
 def test_no_program_is_told_from_now_on_of_the_day_on_air_and_folded_over_days_in_a_row() -> None:
     world = World()

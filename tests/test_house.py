@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.pure
+
 PACKAGE = "dvbboxes"
 
 #: Room -> floor. A room imports only from floors below its own. The second floor is a staircase: rooms that speak of

@@ -13,6 +13,8 @@ from dvbboxes.errors import ExitStatus, ListingError, UsageError
 from dvbboxes.listing import MAX_MISTAKES, parse, parse_file_name, render
 from dvbboxes.model import Listing, ListingDay, ListingEntry
 
+pytestmark = pytest.mark.pure
+
 JUNE = date(2017, 6, 10)
 
 

@@ -47,7 +47,8 @@ def context(world: World, folder: Path) -> Context:
     path = folder.parent / "configuration"
     data = world.config().data_folder
     assert f"folder={data}" in text
-    path.write_text(text.replace(f"folder={data}", f"folder={folder}"), "utf-8")
+    zone = "\n[SCHEDULE]\ntimezone=UTC\n"  # the zone of NOW: what is remembered carries a date of the fleet's zone
+    path.write_text(text.replace(f"folder={data}", f"folder={folder}") + zone, "utf-8")
     return Context(str(path), NOW)
 
 

@@ -42,6 +42,8 @@ from dvbboxes.plan import (
 )
 from dvbboxes.schedule import moment
 
+pytestmark = pytest.mark.pure
+
 ZONE = ZoneInfo("Indian/Antananarivo")
 PARIS = ZoneInfo("Europe/Paris")
 DAY = date(2026, 11, 25)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from dvbboxes import schedule
 from dvbboxes.model import Slot
 
+pytestmark = pytest.mark.pure
+
 PARIS, TANA = ZoneInfo("Europe/Paris"), ZoneInfo("Indian/Antananarivo")
 START = time(7, 30)
 DAY = date(2026, 11, 23)

@@ -6,6 +6,8 @@ import pytest
 
 from dvbboxes.sister import noun_position, rewrite
 
+pytestmark = pytest.mark.pure
+
 VERBS = {"program": ("show", "diff"), "cluster": ("status",), "listing": ("check",)}
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from dvbboxes import wire
 from dvbboxes.model import Duration, DurationKind, Schedule, Slot
 
+pytestmark = pytest.mark.pure
+
 DAY = date(2017, 6, 15)
 NOON = 1497528000.0
 days = st.dates(date(1971, 1, 1), date(2999, 12, 31))
