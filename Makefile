@@ -6,13 +6,14 @@ FAULT_TABLE ?= docs/faults.rst
 KILL_POINTS ?= 200
 FUZZ ?= 10000
 CLOCKS ?=
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-in
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet -c etc/constraints.txt
 
-.PHONY: all help venv quick test test-slow test-clocks test-kill test-faults test-fuzz lint demo demo-stop docs html bench clean
+.PHONY: all help venv quick test test-slow test-clocks test-order test-kill test-faults test-fuzz lint demo demo-stop docs html bench clean
 .PHONY: install uninstall purge deb dist test-system
 all: build/made ## what sudo make install needs, in build/ (speaks to PyPI)
 
@@ -47,6 +48,14 @@ test-slow: $(STAMP) ## the slow ones: ssh, frozen masters, whole installations, 
 
 test-clocks: $(STAMP) ## the suite under 14 other clocks, the whole of it at three (25 minutes; CLOCKS="2 3": only these)
 	@$(BIN)/python -m tests.clocks $(CLOCKS)
+
+test-order: $(STAMP) ## each test file alone, then all of them shuffled by SEED=1 (15 minutes)
+	@mkdir -p build
+	@for file in tests/test_*.py tests/*/test_*.py; do \
+		status=0; $(BIN)/python -m pytest -q -m 'not slow' $(PYTEST_ARGS) $$file >build/alone.log 2>&1 || status=$$?; \
+		case $$status in 0 | 5) ;; *) cat build/alone.log; echo "alone it fails: $$file" >&2; exit 1 ;; esac; \
+	done; echo 'each test file passes alone' # 5: all its tests are slow ones
+	@$(BIN)/python -m pytest -q -m 'not slow' $(PYTEST_ARGS) --shuffle $(SEED)
 
 test-kill: $(STAMP) ## kill -9 at KILL_POINTS=200 points of an apply, masters at a quarter of that, 20 at once (4 minutes)
 	@DVBBOXES_KILL_POINTS=$(KILL_POINTS) $(BIN)/python -m pytest -q tests/kill

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -43,6 +44,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         _pure_test.pop()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--shuffle SEED`` runs the tests in another order, the same for the same seed: none may need another one."""
+    parser.addoption("--shuffle", metavar="SEED", help="run the tests in an order drawn by this seed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if (seed := config.getoption("--shuffle")) is not None:
+        random.Random(seed).shuffle(items)
 
 
 CHANNELS = (("85", "Ma chaine"), ("86", "Deuxième chaîne"))
