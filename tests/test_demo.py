@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -375,6 +375,26 @@ def test_a_demo_that_runs_is_not_started_again_but_said() -> None:
     assert demo.stop() is True
     assert not any(map(process.started_at, pids))
     assert demo.stop() is False
+
+
+@real
+def test_a_demo_of_an_older_version_is_known_and_ends() -> None:
+    state = demo.start(trouble=0, today=TODAY)
+    file = Path(state.folder) / "state.json"
+    stored = json.loads(file.read_text("utf-8"))
+    del stored["state"]["last_day"]
+    file.write_text(json.dumps(stored), "utf-8")
+    assert demo.status() == replace(state, last_day=date.min)
+    assert demo.stop() is True
+
+
+@pytest.mark.parametrize(
+    ("typed", "named", "meant"),
+    [((), "", "demo"), ((), "mine", "mine"), (("--name", "its"), "mine", "its")],
+)
+def test_which_demo_is_meant(typed: tuple[str, ...], named: str, meant: str) -> None:
+    assert processes.run("demo", "status", *typed, DVBBOXES_DEMO=named).out == f"demo {meant}: not running\n"
+    assert processes.run("demo", "status", "--name", "", DVBBOXES_DEMO=named).status == 2
 
 
 @real

@@ -77,7 +77,7 @@ def status(context: Context, name: str | None) -> Result:
 
 
 def _name(context: Context, name: str | None) -> str:
-    return name or context.environ.get("DVBBOXES_DEMO") or "demo"
+    return context.environ.get("DVBBOXES_DEMO") or "demo" if name is None else name
 
 
 def _shown(state: DemoState) -> DemoShown:

@@ -282,7 +282,8 @@ def _read_state(folder: Path) -> DemoState | None:
         DemoInstance(**{**each, "alive": all(process.is_alive(*one) for one in processes[each["fqdn"]])})
         for each in stored["state"]["instances"]
     )
-    last_day = date.fromisoformat(stored["state"]["last_day"])
+    # One that was started by an older version does not say it.
+    last_day = date.fromisoformat(stored["state"].get("last_day", date.min.isoformat()))
     return DemoState(**{**stored["state"], "last_day": last_day, "instances": instances})
 
 
