@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import subprocess
 import sys
 import time
@@ -74,9 +75,9 @@ def library(need: Callable[[object, str], None], tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def there(library: Path, tmp_path: Path) -> Callable[..., Any]:
+def there(library: Path) -> Callable[..., Any]:
     """``there(program, *arguments)``: run a Python program under the shifted clock; it prints JSON."""
-    environ = shim.environment(os.environ, library, "Pacific/Auckland", tmp_path / "bytecode")
+    environ = shim.environment(os.environ, library, "Pacific/Auckland")
 
     def run(program: str, *arguments: str) -> Any:
         line = [sys.executable, "-c", program, *arguments]
@@ -130,6 +131,16 @@ print(json.dumps([made, set_back, ages()]))
     assert abs(file.stat().st_mtime - time.time()) < NEAR  # here it is of now, too
 
 
+def test_bytecode_made_here_is_good_there_and_is_left_as_it_is(there: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text("ANSWER = 42\n")
+    py_compile.compile(str(tmp_path / "module.py"), doraise=True)
+    (bytecode,) = (tmp_path / "__pycache__").iterdir()
+    before = bytecode.read_bytes(), bytecode.stat().st_ino
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import module; print(module.ANSWER)"
+    assert there(program, str(tmp_path)) == 42
+    assert (bytecode.read_bytes(), bytecode.stat().st_ino) == before
+
+
 def test_who_waits_there_waits_as_long_as_here(there: Callable[..., Any]) -> None:
     """A wait until a moment of the wall clock (sem_timedwait, a condition of C) must not last for years."""
     waits = there("""
@@ -163,7 +174,7 @@ print(json.dumps([took(way) for way in ways]))
 def a_server(redis_server: str, library: Path, tmp_path: Path) -> Iterator[Path]:
     """A real Redis server under the shifted clock, on a socket."""
     socket = tmp_path / "redis.sock"
-    environ = shim.environment(os.environ, library, "UTC", tmp_path / "bytecode")
+    environ = shim.environment(os.environ, library, "UTC")
     options = ["--port", "0", "--unixsocket", str(socket), "--dir", str(tmp_path), "--save", ""]
     with subprocess.Popen([redis_server, *options], env=environ, stdout=subprocess.DEVNULL) as server:
         yield socket

@@ -29,7 +29,7 @@ def run(clock: Clock, whole: bool, arguments: Sequence[str]) -> bool:
     """Run the tests under one clock, say how they ended, and return whether they passed."""
     with tempfile.TemporaryDirectory(prefix="dvbboxes-clock-") as folder:
         library = shim.compile_shim(Path(folder), round(clock.moment - time.time()))
-        environ = shim.environment(os.environ, library, clock.zone, Path(folder) / "bytecode")
+        environ = shim.environment(os.environ, library, clock.zone)
         files = [] if whole else [f"tests/test_{name}.py" for name in BY_THE_CLOCK]
         line = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", *arguments, *files]
         began = time.monotonic()

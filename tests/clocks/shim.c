@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
@@ -85,8 +86,16 @@ int timespec_get(struct timespec *now, int base)
         (found)->st_ctim.tv_sec += SHIFT; \
     } while (0)
 
+/* Python's sources keep their times: bytecode carries the time of its source, and would look out of date under every
+ * clock, be compiled again by every process, and be written back with a time that is wrong under every other one. */
+static int shifted(const char *path)
+{
+    size_t length = path ? strlen(path) : 0;
+    return length < 3 || memcmp(path + length - 3, ".py", 3) != 0;
+}
+
 /* What `name` answers, in the shape of `struct kind`; the compiler's headers may call it by another name (64). */
-#define STAT(name, kind, parameters, arguments)                        \
+#define STAT(name, kind, path, parameters, arguments)                  \
     int name parameters                                                \
     {                                                                  \
         static int(*next) parameters;                                  \
@@ -97,35 +106,35 @@ int timespec_get(struct timespec *now, int base)
             return -1;                                                 \
         }                                                              \
         int status = next arguments;                                   \
-        if (status == 0)                                               \
+        if (status == 0 && shifted(path))                              \
             SHIFT_STAT((struct kind *)found);                          \
         return status;                                                 \
     }
 
-STAT(stat, stat, (const char *restrict path, struct stat *restrict found), (path, found))
-STAT(lstat, stat, (const char *restrict path, struct stat *restrict found), (path, found))
-STAT(fstat, stat, (int file, struct stat *found), (file, found))
-STAT(fstatat, stat, (int folder, const char *restrict path, struct stat *restrict found, int how), (folder, path, found, how))
-STAT(stat64, stat64, (const char *restrict path, struct stat64 *restrict found), (path, found))
-STAT(lstat64, stat64, (const char *restrict path, struct stat64 *restrict found), (path, found))
-STAT(fstat64, stat64, (int file, struct stat64 *found), (file, found))
-STAT(fstatat64, stat64, (int folder, const char *restrict path, struct stat64 *restrict found, int how), (folder, path, found, how))
+STAT(stat, stat, path, (const char *restrict path, struct stat *restrict found), (path, found))
+STAT(lstat, stat, path, (const char *restrict path, struct stat *restrict found), (path, found))
+STAT(fstat, stat, NULL, (int file, struct stat *found), (file, found))
+STAT(fstatat, stat, path, (int folder, const char *restrict path, struct stat *restrict found, int how), (folder, path, found, how))
+STAT(stat64, stat64, path, (const char *restrict path, struct stat64 *restrict found), (path, found))
+STAT(lstat64, stat64, path, (const char *restrict path, struct stat64 *restrict found), (path, found))
+STAT(fstat64, stat64, NULL, (int file, struct stat64 *found), (file, found))
+STAT(fstatat64, stat64, path, (int folder, const char *restrict path, struct stat64 *restrict found, int how), (folder, path, found, how))
 
 /* Programs built before glibc 2.33 call these. */
-STAT(__xstat, stat, (int version, const char *path, struct stat *found), (version, path, found))
-STAT(__lxstat, stat, (int version, const char *path, struct stat *found), (version, path, found))
-STAT(__fxstat, stat, (int version, int file, struct stat *found), (version, file, found))
-STAT(__fxstatat, stat, (int version, int folder, const char *path, struct stat *found, int how), (version, folder, path, found, how))
-STAT(__xstat64, stat64, (int version, const char *path, struct stat64 *found), (version, path, found))
-STAT(__lxstat64, stat64, (int version, const char *path, struct stat64 *found), (version, path, found))
-STAT(__fxstat64, stat64, (int version, int file, struct stat64 *found), (version, file, found))
-STAT(__fxstatat64, stat64, (int version, int folder, const char *path, struct stat64 *found, int how), (version, folder, path, found, how))
+STAT(__xstat, stat, path, (int version, const char *path, struct stat *found), (version, path, found))
+STAT(__lxstat, stat, path, (int version, const char *path, struct stat *found), (version, path, found))
+STAT(__fxstat, stat, NULL, (int version, int file, struct stat *found), (version, file, found))
+STAT(__fxstatat, stat, path, (int version, int folder, const char *path, struct stat *found, int how), (version, folder, path, found, how))
+STAT(__xstat64, stat64, path, (int version, const char *path, struct stat64 *found), (version, path, found))
+STAT(__lxstat64, stat64, path, (int version, const char *path, struct stat64 *found), (version, path, found))
+STAT(__fxstat64, stat64, NULL, (int version, int file, struct stat64 *found), (version, file, found))
+STAT(__fxstatat64, stat64, path, (int version, int folder, const char *path, struct stat64 *found, int how), (version, folder, path, found, how))
 
 int statx(int folder, const char *restrict path, int how, unsigned int wanted, struct statx *restrict found)
 {
     int (*next)(int, const char *, int, unsigned int, struct statx *) = NEXT(statx);
     int status = next(folder, path, how, wanted, found);
-    if (status == 0) {
+    if (status == 0 && shifted(path)) {
         found->stx_atime.tv_sec += SHIFT;
         found->stx_btime.tv_sec += SHIFT;
         found->stx_ctime.tv_sec += SHIFT;

@@ -24,11 +24,7 @@ def compile_shim(folder: Path, shift: int) -> Path:
     return library
 
 
-def environment(environ: Mapping[str, str], library: Path, zone: str, bytecode: Path) -> dict[str, str]:
-    """Return an environment whose processes live by that clock, in that zone.
-
-    The times of files are shifted too, so that bytecode made under another clock looks out of date: it is kept in a
-    folder of its own.
-    """
+def environment(environ: Mapping[str, str], library: Path, zone: str) -> dict[str, str]:
+    """Return an environment whose processes live by that clock, in that zone."""
     preloaded = ":".join(filter(None, [str(library), environ.get("LD_PRELOAD", "")]))
-    return {**environ, "LD_PRELOAD": preloaded, "TZ": zone, "PYTHONPYCACHEPREFIX": str(bytecode)}
+    return {**environ, "LD_PRELOAD": preloaded, "TZ": zone}
