@@ -21,7 +21,7 @@ BIN = CHECKOUT / ".venv" / "bin"
 DOT_DEMO = CHECKOUT / ".demo"
 #: Each is an answer, not a failure: a difference was found, somebody did not answer.
 ANSWERS = {0, 1, 4}
-SHOWN = ("program show tomorrow -s 85 --from 23:30", "check")
+SHOWN = ("program show tomorrow -s 85 --from 00:30", "check")
 
 
 def demo_name() -> str:

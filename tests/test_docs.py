@@ -182,6 +182,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_every_stage_of_ci_has_its_budget_and_all_of_them_fit_into_an_hour() -> None:
+    stages = re.findall(r'^stage "([^"]+)"', (ROOT / ".ci" / "run").read_text("utf-8"), re.M)
+    page = (ROOT / "docs" / "contributing.rst").read_text("utf-8")
+    rows = re.findall(r"^(\w[\w ]*?)  +.*  +([0-9.]+) +([0-9]+)$", page, re.M)
+    assert [name for name, _, _ in rows] == stages
+    assert all(float(measured) < float(budget) for _, measured, budget in rows)
+    assert sum(float(budget) for _, _, budget in rows) <= 60
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "index.rst").read_text("utf-8")
     names = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:] if page.name != "index.rst"]
